@@ -1,0 +1,2 @@
+//! orchestrion
+fn main() {}

@@ -1,0 +1,38 @@
+//! Tokens and data sets: everything between sound files and networks that needs neither tensors nor weights.
+//!
+//! The way of the data: [`scan`] makes a [`Manifest`] of a folder of songs, [`split`] deals its tracks into
+//! train, valid and test, [`LabelTable`] numbers its artists and genres. A codec trains on [`Crops`] of it.
+//! Its songs are then encoded once into a [`TokenCache`], of which priors see [`TokenWindows`]. [`Tokens`]
+//! is also what a sampler makes and what a token file holds.
+//!
+//! What a training step sees is a pure function of `(seed, step, row)`, see [`Crops`] and [`TokenWindows`]:
+//! a run that is stopped and gone on with sees exactly what an uninterrupted one would have seen.
+
+mod crops;
+mod decoded;
+mod draw;
+mod error;
+mod labels;
+mod manifest;
+mod near;
+mod scan;
+mod split;
+mod token_cache;
+mod token_file;
+mod token_windows;
+mod tokens;
+mod track_choice;
+mod whole_file;
+
+pub use crops::{CropSettings, Crops, Downmix};
+pub use draw::Draw;
+pub use error::DataError;
+pub use labels::{LabelTable, UNKNOWN, normalise};
+pub use manifest::{BrokenLine, Entry, Manifest, Split};
+pub use scan::{ScanOptions, ScanReport, Skipped, TopFolder, scan};
+pub use split::{Shares, SplitCounts, assign_splits};
+pub use token_cache::{CacheTrack, CachedStream, CodecIdentity, TokenCache, fingerprint};
+pub use token_windows::{TokenWindow, TokenWindows, WindowSettings};
+pub use tokens::{TokenStream, Tokens};
+pub use track_choice::{Balance, ShortTracks};
+pub use whole_file::write_whole;

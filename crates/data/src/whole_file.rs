@@ -1,0 +1,163 @@
+//! Files that are whole or absent.
+
+use crate::DataError;
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Makes names of unfinished files differ between threads of this process.
+static UNFINISHED: AtomicU64 = AtomicU64::new(0);
+
+/// Writes a file so that, whatever happens meanwhile, `path` holds either its old content or all of `bytes`.
+///
+/// The bytes go to a hidden sibling `.NAME.PROCESS-NUMBER.part`, reach the disk, and are renamed. On failure
+/// the sibling is removed; after a power cut one may be left over and can be deleted.
+///
+/// # Errors
+/// [`DataError::Io`] if the folder is missing, can't be written, or is full; then `path` is as it was.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
+    let unfinished = unfinished_sibling(path)?;
+    let outcome = write_through(&unfinished, bytes).and_then(|()| fs::rename(&unfinished, path));
+    if let Err(source) = outcome {
+        // The first error is the one to tell; a sibling that could not be made is not there to remove.
+        let _ = fs::remove_file(&unfinished);
+        return Err(DataError::io(path, source));
+    }
+    sync_folder(path);
+    Ok(())
+}
+
+fn unfinished_sibling(path: &Path) -> Result<PathBuf, DataError> {
+    let Some(name) = path.file_name() else {
+        return Err(DataError::io(path, ErrorKind::IsADirectory.into()));
+    };
+    let number = UNFINISHED.fetch_add(1, Ordering::Relaxed);
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".{}-{number}.part", std::process::id()));
+    Ok(path.with_file_name(hidden))
+}
+
+fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    // Truncating: the only file of this name is a leftover of a dead process with our number.
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Makes the rename itself survive a power cut, where folders can be synced. The file is whole already, so a
+/// file system that refuses is no reason to fail.
+fn sync_folder(path: &Path) {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if let Ok(folder) = File::open(folder) {
+        let _ = folder.sync_all();
+    }
+}
+
+/// Reads a whole file of at most `limit` bytes; `hint` tells what to do about a larger one.
+pub(crate) fn read_limited(
+    path: &Path,
+    limit: u64,
+    hint: &'static str,
+) -> Result<Vec<u8>, DataError> {
+    let file = open_regular(path)?;
+    let size = file
+        .metadata()
+        .map_err(|source| DataError::io(path, source))?
+        .len();
+    let too_large = |size| DataError::Limit {
+        path: path.to_path_buf(),
+        what: "size in bytes",
+        size,
+        limit,
+        hint,
+    };
+    if size > limit {
+        return Err(too_large(size));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+    // The file may grow while it is read: never take more than one byte over the limit.
+    file.take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|source| DataError::io(path, source))?;
+    if bytes.len() as u64 > limit {
+        return Err(too_large(bytes.len() as u64));
+    }
+    Ok(bytes)
+}
+
+/// Opens a file and makes sure that it is one: reading a folder fails late, a pipe or device may never end.
+pub(crate) fn open_regular(path: &Path) -> Result<File, DataError> {
+    let metadata = fs::metadata(path).map_err(|source| DataError::io(path, source))?;
+    if metadata.is_dir() {
+        return Err(DataError::io(path, ErrorKind::IsADirectory.into()));
+    }
+    if !metadata.is_file() {
+        return Err(DataError::format(
+            path,
+            "not a regular file",
+            "copy its content to a file first",
+        ));
+    }
+    File::open(path).map_err(|source| DataError::io(path, source))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    #[test]
+    fn replaces_the_content_and_leaves_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        write_whole(&path, b"first").unwrap();
+        write_whole(&path, b"second").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"second");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn failures_name_the_path_and_leave_no_part_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("no such folder").join("a.json");
+        let message = write_whole(&missing, b"x").unwrap_err().to_string();
+        assert!(
+            message.contains("no such folder") && message.contains("; hint: "),
+            "{message}"
+        );
+        // A folder stands where the file should go: the rename fails after the sibling was written.
+        let taken = folder.path().join("taken");
+        fs::create_dir(&taken).unwrap();
+        fs::write(taken.join("inside"), b"x").unwrap();
+        write_whole(&taken, b"x").unwrap_err();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        write_whole(Path::new("/"), b"x").unwrap_err();
+    }
+
+    #[test]
+    fn limits_hold_and_folders_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, [0; 10]).unwrap();
+        assert_eq!(read_limited(&path, 10, "x").unwrap().len(), 10);
+        let error = read_limited(&path, 9, "split it").unwrap_err();
+        assert!(matches!(
+            error,
+            DataError::Limit {
+                size: 10,
+                limit: 9,
+                ..
+            }
+        ));
+        read_limited(folder.path(), 9, "x").unwrap_err();
+    }
+}

@@ -1,0 +1,45 @@
+//! The vectors in plain Rust.
+
+use std::array::from_fn;
+
+use super::{Block, LANES, Simd};
+
+/// No instructions needed.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Scalar;
+
+impl Simd for Scalar {
+    type V = Block;
+    const ROOMY: bool = false;
+
+    fn splat(self, x: f32) -> Block {
+        [x; LANES]
+    }
+    fn load(self, from: &Block) -> Block {
+        *from
+    }
+    fn store(self, v: Block, to: &mut Block) {
+        *to = v;
+    }
+    fn mul_add(self, a: Block, b: Block, c: Block) -> Block {
+        from_fn(|i| a[i].mul_add(b[i], c[i]))
+    }
+    fn add(self, a: Block, b: Block) -> Block {
+        from_fn(|i| a[i] + b[i])
+    }
+    fn sub(self, a: Block, b: Block) -> Block {
+        from_fn(|i| a[i] - b[i])
+    }
+    fn mul(self, a: Block, b: Block) -> Block {
+        from_fn(|i| a[i] * b[i])
+    }
+    fn div(self, a: Block, b: Block) -> Block {
+        from_fn(|i| a[i] / b[i])
+    }
+    fn max(self, a: Block, b: Block) -> Block {
+        from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+    fn power_of_two(self, bits: Block) -> Block {
+        from_fn(|i| f32::from_bits((bits[i].to_bits() << 23).wrapping_add(1.0f32.to_bits())))
+    }
+}

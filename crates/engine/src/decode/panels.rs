@@ -1,0 +1,168 @@
+//! Products `y = x · w + b` with weights packed in panels of 16 outputs.
+//!
+//! In a panel the 16 outputs' weights lie input after input, so a product reads memory once and in order, and every
+//! output is one chain of fused multiply-adds over the inputs: its bits don't depend on what is computed beside it.
+
+use super::lanes::{Block, Isa, Kernel, LANES, Simd, padded};
+
+/// A packed weight matrix with its bias. Outputs are padded with zero columns to whole panels.
+#[derive(Debug, Clone)]
+pub(super) struct Panels {
+    inputs: usize,
+    outputs: usize,
+    /// `[panels, inputs]`.
+    weights: Vec<Block>,
+    /// `[panels]`.
+    bias: Vec<Block>,
+}
+
+impl Panels {
+    /// Packs `weight(input, output)`.
+    pub(super) fn pack(
+        inputs: usize,
+        outputs: usize,
+        bias: &[f32],
+        weight: impl Fn(usize, usize) -> f32,
+    ) -> Self {
+        let panels = outputs.div_ceil(LANES);
+        let mut packed = Vec::with_capacity(panels * inputs);
+        for panel in 0..panels {
+            let first = panel * LANES;
+            let real = LANES.min(outputs - first);
+            for input in 0..inputs {
+                let mut block = [0.0; LANES];
+                for (lane, value) in block.iter_mut().take(real).enumerate() {
+                    *value = weight(input, first + lane);
+                }
+                packed.push(block);
+            }
+        }
+        let mut biases = vec![[0.0; LANES]; panels];
+        for (value, &b) in biases.as_flattened_mut().iter_mut().zip(bias) {
+            *value = b;
+        }
+        Self {
+            inputs,
+            outputs,
+            weights: packed,
+            bias: biases,
+        }
+    }
+
+    /// Length of a row of `y`.
+    pub(super) fn padded_outputs(&self) -> usize {
+        padded(self.outputs)
+    }
+
+    /// `y = x · w + b`: rows of `x` have [`padded`] inputs, rows of `y` padded outputs; the padding of `y` becomes zero.
+    pub(super) fn multiply(&self, isa: Isa, x: &[f32], y: &mut [f32]) {
+        isa.run(Product { panels: self, x, y });
+    }
+}
+
+struct Product<'a> {
+    panels: &'a Panels,
+    x: &'a [f32],
+    y: &'a mut [f32],
+}
+
+impl Kernel for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) {
+        let rows = self.y.len() / self.panels.padded_outputs();
+        let whole = rows / 6;
+        // Tiles of rows x panels keep their accumulators in registers, and enough of them to hide the latency of a
+        // multiply-add. The rows behind the whole tiles are at most five, so one of these is also the single step.
+        if S::ROOMY {
+            self.columns::<S, 6, 4>(simd, 0, whole);
+            match rows % 6 {
+                1 => self.columns::<S, 1, 8>(simd, rows - 1, 1),
+                2 => self.columns::<S, 2, 8>(simd, rows - 2, 1),
+                3 => self.columns::<S, 3, 4>(simd, rows - 3, 1),
+                4 => self.columns::<S, 4, 4>(simd, rows - 4, 1),
+                5 => self.columns::<S, 5, 4>(simd, rows - 5, 1),
+                _ => {}
+            }
+        } else {
+            self.columns::<S, 6, 1>(simd, 0, whole);
+            match rows % 6 {
+                1 => self.columns::<S, 1, 4>(simd, rows - 1, 1),
+                2 => self.columns::<S, 2, 2>(simd, rows - 2, 1),
+                3 => self.columns::<S, 3, 2>(simd, rows - 3, 1),
+                4 => self.columns::<S, 4, 1>(simd, rows - 4, 1),
+                5 => self.columns::<S, 5, 1>(simd, rows - 5, 1),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Product<'_> {
+    /// All outputs of `groups` times `R` rows from `first_row`, `P` panels at a time.
+    #[inline(always)]
+    fn columns<S: Simd, const R: usize, const P: usize>(
+        &mut self,
+        simd: S,
+        first_row: usize,
+        groups: usize,
+    ) {
+        let panels = self.panels.bias.len();
+        let together = panels - panels % P;
+        for panel in (0..together).step_by(P) {
+            for group in 0..groups {
+                self.tile::<S, R, P>(simd, first_row + group * R, panel);
+            }
+        }
+        for panel in together..panels {
+            for group in 0..groups {
+                self.tile::<S, R, 1>(simd, first_row + group * R, panel);
+            }
+        }
+    }
+
+    #[inline(always)]
+    #[expect(
+        clippy::needless_range_loop,
+        reason = "closures don't inherit the instruction set; indices are constants"
+    )]
+    fn tile<S: Simd, const R: usize, const P: usize>(
+        &mut self,
+        simd: S,
+        first_row: usize,
+        first_panel: usize,
+    ) {
+        let inputs = self.panels.inputs;
+        let (x_stride, y_stride) = (padded(inputs), self.panels.padded_outputs());
+        let mut rows: [&[f32]; R] = [&[]; R];
+        for r in 0..R {
+            rows[r] = &self.x[(first_row + r) * x_stride..][..inputs];
+        }
+        let mut weights: [&[Block]; P] = [&[]; P];
+        for p in 0..P {
+            weights[p] = &self.panels.weights[(first_panel + p) * inputs..][..inputs];
+        }
+        let mut sums = [[simd.splat(0.0); P]; R];
+        for k in 0..inputs {
+            let mut w = [simd.splat(0.0); P];
+            for p in 0..P {
+                w[p] = simd.load(&weights[p][k]);
+            }
+            for r in 0..R {
+                let x = simd.splat(rows[r][k]);
+                for p in 0..P {
+                    sums[r][p] = simd.mul_add(x, w[p], sums[r][p]);
+                }
+            }
+        }
+        let (y, _) = self.y.as_chunks_mut::<LANES>();
+        for r in 0..R {
+            for p in 0..P {
+                let panel = first_panel + p;
+                let sum = simd.add(sums[r][p], simd.load(&self.panels.bias[panel]));
+                simd.store(sum, &mut y[(first_row + r) * (y_stride / LANES) + panel]);
+            }
+        }
+    }
+}
