@@ -83,15 +83,12 @@ impl Golden {
 
 fn near(what: &str, found: &[f32], expected: &[f32], tolerance: f32) {
     assert_eq!(found.len(), expected.len(), "{what}");
-    let worst = found
-        .iter()
-        .zip(expected)
-        .map(|(a, b)| (a - b).abs())
-        .fold(0.0, f32::max);
-    assert!(
-        worst <= tolerance,
-        "{what}: off by {worst}, allowed {tolerance}"
-    );
+    for (i, (a, b)) in found.iter().zip(expected).enumerate() {
+        assert!(
+            (a - b).abs() <= tolerance,
+            "{what}: {a} at {i} where {b} is golden"
+        );
+    }
 }
 
 /// The attention alone: a layer whose norms and feed-forward part are not called.

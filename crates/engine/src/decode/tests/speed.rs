@@ -28,7 +28,7 @@ fn decode_speed() {
     let products = weights.layers.iter().map(linear).sum::<usize>() + weights.vocab * weights.width;
     let (read, multiply) = (reading(), multiplying(&mut n));
     println!(
-        "one core reads {read:.1} GB/s beyond the second cache and multiplies at {multiply:.1} GFLOP/s"
+        "one core reads a matrix of 10 MB at {read:.1} GB/s and multiplies in cache at {multiply:.1} GFLOP/s"
     );
     let mut decoder = Decoder::new(weights).unwrap();
     for batch in [1, 2, 4, 8] {
@@ -68,7 +68,7 @@ fn decode_speed() {
     }
 }
 
-/// GB/s of a sum over as many floats as the model has weights.
+/// GB/s of one product with a matrix of as many weights as the model has.
 fn reading() -> f64 {
     let panels = Panels::pack(1024, 2560, &[], |i, o| (i + o) as f32);
     let (x, mut y) = (vec![1.0; 1024], vec![0.0; 2560]);
