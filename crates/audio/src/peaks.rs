@@ -36,7 +36,8 @@ mod tests {
 
     #[test]
     fn every_sample_is_under_one_bucket() {
-        let samples: Vec<f32> = (0..1000).map(|index| if index == 777 { -1.0 } else { index as f32 / 1000.0 }).collect();
+        let samples: Vec<f32> =
+            (0..1000).map(|index| if index == 777 { -1.0 } else { index as f32 / 1000.0 }).collect();
         let peaks = waveform_peaks(&samples, 10);
         assert_eq!(peaks.len(), 10);
         assert_eq!(peaks[0], Peak { min: 0.0, max: 0.099 });

@@ -1,1 +1,39 @@
-//! generate
+//! From request to tokens and sound: samplers, windows, the pipeline of levels, and the session that survives a kill.
+//!
+//! The way through this crate:
+//!
+//! 1. A [`SampleRequest`] says what to make; with the codec's [`SongShape`] and a [`Prompt`] it becomes a [`Session`].
+//! 2. [`Run`] makes the levels from the coarsest to the finest, window by window (Jukebox, section 4.5 of the paper),
+//!    and saves the session to its [`SessionFile`] after every window.
+//! 3. [`decode_take`] turns a level's tokens into samples.
+//!
+//! A draw depends on (seed, take, level, token position) and on the logits, on nothing else, and a window always
+//! starts from the same known tokens. So tokens don't depend on how takes are split into batches, nor on where a
+//! run was interrupted and continued.
+
+mod decode;
+mod error;
+mod forecast;
+mod lock;
+mod pipeline;
+mod progress;
+mod random;
+mod request;
+mod sampler;
+mod session;
+mod session_file;
+mod shape;
+mod window;
+
+pub use decode::decode_take;
+pub use error::GenerateError;
+pub use forecast::{LevelForecast, forecast_level};
+pub use pipeline::{Priors, Run};
+pub use progress::{Cancel, Event, Progress};
+pub use random::uniform;
+pub use request::{DEFAULT_LIMIT_SECONDS, LevelRequest, MAX_TAKES, MAX_TOKENS, RequestError, SampleRequest, TakeLabels};
+pub use sampler::{DrawError, Sampler, SamplerSettings, SettingsError};
+pub use session::{Prompt, Session};
+pub use session_file::{SessionError, SessionFile};
+pub use shape::{LevelShape, SongShape};
+pub use window::{WindowError, WindowLayout, WindowPlan, partial_window};

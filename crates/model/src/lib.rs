@@ -5,6 +5,7 @@
 pub mod codec;
 pub mod condition;
 mod error;
+pub mod nn;
 pub mod prior;
 
 pub use error::ModelError;

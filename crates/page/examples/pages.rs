@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::f64::consts::TAU;
 
 use orchestrion_page::{
-    Chart, FrequencyLabel, LevelSound, Line, Measurements, Rendition, Row, SamplePage, Scale,
-    Sound, SoundFormat, Spectrogram, Take, Track, TrainingPage, Waveform,
+    Chart, FrequencyLabel, LevelSound, Line, Measurements, Rendition, Row, SamplePage, Scale, Sound, SoundFormat,
+    Spectrogram, Take, Track, TrainingPage, Waveform,
 };
 
 const RATE: u32 = 22_050;
@@ -20,11 +20,7 @@ fn main() {
     let folder = std::path::Path::new(&folder);
     std::fs::create_dir_all(folder).unwrap();
     std::fs::write(folder.join("sample.html"), sample_page().html().unwrap()).unwrap();
-    std::fs::write(
-        folder.join("training.html"),
-        training_page().html().unwrap(),
-    )
-    .unwrap();
+    std::fs::write(folder.join("training.html"), training_page().html().unwrap()).unwrap();
 }
 
 fn sample_page() -> SamplePage {
@@ -35,11 +31,7 @@ fn sample_page() -> SamplePage {
         prompt_seconds: (index == 1).then_some(3.0),
         levels: (0..3)
             .map(|level| {
-                let part = part(
-                    index,
-                    level,
-                    &format!("take-{}-level-{level}.wav", index + 1),
-                );
+                let part = part(index, level, &format!("take-{}-level-{level}.wav", index + 1));
                 LevelSound {
                     level,
                     hop_length: [32, 128, 256][level],
@@ -64,16 +56,9 @@ fn sample_page() -> SamplePage {
             "orchestrion sample --model tiny --artist 'Josh Woodward' --genre folk:0.7,chamber:0.3 --seconds 12 --takes 1 --seed {}",
             1000 + index
         ),
-        measurements: Measurements {
-            loudness: -16.2 - index as f64,
-            peak: -1.0,
-            silence: 0.013,
-        },
+        measurements: Measurements { loudness: -16.2 - index as f64, peak: -1.0, silence: 0.013 },
     };
-    SamplePage {
-        title: "A slow waltz for two pipes".to_owned(),
-        takes: (0..3).map(take).collect(),
-    }
+    SamplePage { title: "A slow waltz for two pipes".to_owned(), takes: (0..3).map(take).collect() }
 }
 
 fn training_page() -> TrainingPage {
@@ -84,26 +69,13 @@ fn training_page() -> TrainingPage {
     let row = |step: u64| {
         let at = step as f64;
         let mut values = BTreeMap::from([
-            (
-                "loss/train".to_owned(),
-                0.4 + 5.0 / (1.0 + at / 300.0) + 0.3 * noise(step, 1),
-            ),
-            (
-                "learning_rate".to_owned(),
-                3e-4 * (at / 1000.0).min(1.0) * (1.0 - at / 24_000.0),
-            ),
-            (
-                "bits/top".to_owned(),
-                4.0 + 7.0 / (1.0 + at / 2500.0) + 0.4 * noise(step, 2),
-            ),
+            ("loss/train".to_owned(), 0.4 + 5.0 / (1.0 + at / 300.0) + 0.3 * noise(step, 1)),
+            ("learning_rate".to_owned(), 3e-4 * (at / 1000.0).min(1.0) * (1.0 - at / 24_000.0)),
+            ("bits/top".to_owned(), 4.0 + 7.0 / (1.0 + at / 2500.0) + 0.4 * noise(step, 2)),
         ]);
         for level in 0..3 {
-            let usage = (0.95 - 0.2 * f64::from(level))
-                * (1.0 - (-at / (800.0 * f64::from(level + 1))).exp());
-            values.insert(
-                format!("codebook_usage/level_{level}"),
-                usage + 0.01 * noise(step, 3),
-            );
+            let usage = (0.95 - 0.2 * f64::from(level)) * (1.0 - (-at / (800.0 * f64::from(level + 1))).exp());
+            values.insert(format!("codebook_usage/level_{level}"), usage + 0.01 * noise(step, 3));
         }
         if step.is_multiple_of(1000) {
             values.insert("loss/valid".to_owned(), 0.55 + 5.0 / (1.0 + at / 320.0));
@@ -114,24 +86,12 @@ fn training_page() -> TrainingPage {
         title: title.to_owned(),
         unit: unit.to_owned(),
         scale,
-        lines: lines
-            .iter()
-            .map(|(metric, label)| Line {
-                metric: (*metric).into(),
-                label: (*label).into(),
-            })
-            .collect(),
+        lines: lines.iter().map(|(metric, label)| Line { metric: (*metric).into(), label: (*label).into() }).collect(),
     };
     let sound = |index: u64| {
         let rendition = |level: usize, name: &str, detail: &str| {
             let part = part(index + 5, level, &format!("sound-{index}-{level}.wav"));
-            Rendition {
-                name: name.into(),
-                detail: detail.into(),
-                sound: part.0,
-                waveform: part.1,
-                spectrogram: part.2,
-            }
+            Rendition { name: name.into(), detail: detail.into(), sound: part.0, waveform: part.1, spectrogram: part.2 }
         };
         Track {
             name: format!("Clip {}", index + 1),
@@ -183,26 +143,14 @@ fn part(seed: u64, level: usize, file_name: &str) -> (Sound, Waveform, Spectrogr
                     * (-decay * age).exp()
             };
             let swell = 0.35 + 0.65 * (std::f64::consts::PI * at / SECONDS).sin();
-            (0.13
-                * swell
-                * (voice(1.0, 0, 1.0, 12) + voice(2.0, 2, 3.0, 16) + 0.6 * voice(4.0, 5, 6.0, 12)))
-                as f32
+            (0.13 * swell * (voice(1.0, 0, 1.0, 12) + voice(2.0, 2, 3.0, 16) + 0.6 * voice(4.0, 5, 6.0, 12))) as f32
         })
         .collect();
-    let peaks = samples.chunks(256).map(|chunk| {
-        (
-            chunk.iter().copied().fold(0.0, f32::min),
-            chunk.iter().copied().fold(0.0, f32::max),
-        )
-    });
-    let waveform = Waveform {
-        peaks: peaks.collect(),
-    };
-    let sound = Sound {
-        bytes: wav(&samples),
-        format: SoundFormat::Wav,
-        file_name: file_name.to_owned(),
-    };
+    let peaks = samples
+        .chunks(256)
+        .map(|chunk| (chunk.iter().copied().fold(0.0, f32::min), chunk.iter().copied().fold(0.0, f32::max)));
+    let waveform = Waveform { peaks: peaks.collect() };
+    let sound = Sound { bytes: wav(&samples), format: SoundFormat::Wav, file_name: file_name.to_owned() };
     (sound, waveform, spectrogram(&samples))
 }
 
@@ -215,25 +163,14 @@ fn spectrogram(samples: &[f32]) -> Spectrogram {
     let frames = samples.len() / FRAME;
     let mut decibels = Vec::with_capacity(frames * BINS);
     for frame in 0..frames {
-        let window: Vec<f64> = samples
-            .iter()
-            .skip(frame * FRAME)
-            .take(1024)
-            .map(|s| f64::from(*s))
-            .collect();
+        let window: Vec<f64> = samples.iter().skip(frame * FRAME).take(1024).map(|s| f64::from(*s)).collect();
         for bin in 0..BINS {
             let step = TAU * frequency(bin as f64 + 0.5) / f64::from(RATE);
-            let sum = window
-                .iter()
-                .enumerate()
-                .fold((0.0, 0.0), |(re, im), (index, sample)| {
-                    let hann = 0.5 - 0.5 * (TAU * index as f64 / 1024.0).cos();
-                    let phase = step * index as f64;
-                    (
-                        re + sample * hann * phase.cos(),
-                        im + sample * hann * phase.sin(),
-                    )
-                });
+            let sum = window.iter().enumerate().fold((0.0, 0.0), |(re, im), (index, sample)| {
+                let hann = 0.5 - 0.5 * (TAU * index as f64 / 1024.0).cos();
+                let phase = step * index as f64;
+                (re + sample * hann * phase.cos(), im + sample * hann * phase.sin())
+            });
             decibels.push((10.0 * (sum.0 * sum.0 + sum.1 * sum.1 + 1e-9).log10()) as f32);
         }
     }
@@ -241,16 +178,9 @@ fn spectrogram(samples: &[f32]) -> Spectrogram {
         bin: (BINS as f64 * (hertz / 60.0).ln() / (10_000.0_f64 / 60.0).ln()) as f32,
         text: text.to_owned(),
     };
-    let labels = [
-        (125.0, "125 Hz"),
-        (500.0, "500 Hz"),
-        (2000.0, "2 kHz"),
-        (8000.0, "8 kHz"),
-    ];
+    let labels = [(125.0, "125 Hz"), (500.0, "500 Hz"), (2000.0, "2 kHz"), (8000.0, "8 kHz")];
     let labels = labels.map(|(hertz, text)| label(hertz, text)).to_vec();
-    Spectrogram::new(decibels, frames, BINS)
-        .unwrap()
-        .with_labels(labels)
+    Spectrogram::new(decibels, frames, BINS).unwrap().with_labels(labels)
 }
 
 /// Sixteen-bit mono wave.
@@ -263,10 +193,6 @@ fn wav(samples: &[f32]) -> Vec<u8> {
     out.extend((2 * RATE).to_le_bytes());
     out.extend(b"\x02\0\x10\0data");
     out.extend(length.to_le_bytes());
-    out.extend(
-        samples
-            .iter()
-            .flat_map(|s| ((s.clamp(-1.0, 1.0) * 32_767.0) as i16).to_le_bytes()),
-    );
+    out.extend(samples.iter().flat_map(|s| ((s.clamp(-1.0, 1.0) * 32_767.0) as i16).to_le_bytes()));
     out
 }

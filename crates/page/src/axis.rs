@@ -19,10 +19,7 @@ pub(crate) fn linear_ticks(low: f64, high: f64, wanted: usize) -> Vec<Tick> {
     (0..=count)
         .map(|index| (first + index as f64) * step)
         .filter(|value| *value <= high + span * 1e-9)
-        .map(|value| Tick {
-            position: ((value - low) / span).clamp(0.0, 1.0),
-            text: at_step(value, step),
-        })
+        .map(|value| Tick { position: ((value - low) / span).clamp(0.0, 1.0), text: at_step(value, step) })
         .collect()
 }
 
@@ -37,38 +34,36 @@ pub(crate) fn log_ticks(low: f64, high: f64) -> Vec<Tick> {
     let stride = (span / 8.0).ceil().max(1.0) as i32;
     let decades = (low.floor() as i32..=high.ceil() as i32).step_by(stride.unsigned_abs() as usize);
     decades
-        .flat_map(|decade| {
-            mantissas
-                .iter()
-                .map(move |mantissa| mantissa * 10f64.powi(decade))
-        })
+        .flat_map(|decade| mantissas.iter().map(move |mantissa| mantissa * 10f64.powi(decade)))
         .filter(|value| (low..=high).contains(&value.log10()))
-        .map(|value| Tick {
-            position: (value.log10() - low) / span,
-            text: significant(value),
-        })
+        .map(|value| Tick { position: (value.log10() - low) / span, text: significant(value) })
         .collect()
 }
 
 /// Marks on a time axis of `seconds`.
 pub(crate) fn time_ticks(seconds: f64) -> Vec<Tick> {
-    const STEPS: [f64; 14] = [
-        0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0,
-    ];
+    const STEPS: [f64; 14] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0];
     let fitting = STEPS.into_iter().find(|step| seconds / step <= 10.0);
     let step = fitting.unwrap_or_else(|| round_step(seconds / 10.0));
     let count = (seconds / step).clamp(0.0, 20.0) as usize;
     (0..=count)
         .map(|index| index as f64 * step)
-        .map(|at| Tick {
-            position: at / seconds,
-            text: if step < 1.0 {
-                format!("{at:.1}")
-            } else {
-                clock(at, 0)
-            },
-        })
+        .map(|at| Tick { position: at / seconds, text: if step < 1.0 { format!("{at:.1}") } else { clock(at, 0) } })
         .collect()
+}
+
+/// The marks as spans placed from `side` (`left` or `bottom`); the outermost are kept inside.
+pub(crate) fn labels(ticks: &[Tick], side: &str) -> String {
+    let spans = ticks.iter().map(|tick| {
+        let percent = 100.0 * tick.position;
+        let class = match tick.position {
+            near if near < 0.03 => " class=\"first\"",
+            far if far > 0.97 => " class=\"last\"",
+            _ => "",
+        };
+        format!("<span{class} style=\"{side}:{percent:.2}%\">{}</span>", tick.text)
+    });
+    spans.collect()
 }
 
 /// `83.26` seconds as `1:23` or, with one decimal, `1:23.2` (cut, as clocks do).
@@ -125,29 +120,19 @@ fn group_thousands(text: &str) -> String {
     let length = text.len();
     let digits = text.chars().enumerate().map(|(index, digit)| {
         let splits = index > 0 && digit != '-' && (length - index).is_multiple_of(3);
-        if splits && !text[..index].ends_with('-') {
-            format!("\u{2009}{digit}")
-        } else {
-            digit.to_string()
-        }
+        if splits && !text[..index].ends_with('-') { format!("\u{2009}{digit}") } else { digit.to_string() }
     });
     digits.collect()
 }
 
 fn trim_zeros(text: &str) -> &str {
-    if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.')
-    } else {
-        text
-    }
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
 }
 
 /// 1, 2 or 5 times a power of ten, not below `at_least`.
 fn round_step(at_least: f64) -> f64 {
     let power = 10_f64.powf(at_least.log10().floor());
-    let factor = [1.0, 2.0, 5.0]
-        .into_iter()
-        .find(|factor| factor * power >= at_least);
+    let factor = [1.0, 2.0, 5.0].into_iter().find(|factor| factor * power >= at_least);
     factor.unwrap_or(10.0) * power
 }
 
@@ -163,22 +148,11 @@ mod tests {
     #[test]
     fn ticks_are_round_and_inside() {
         assert_eq!(texts(&linear_ticks(-0.3, 1.1, 4)), ["0", "0.5", "1.0"]);
-        assert_eq!(
-            texts(&linear_ticks(0.0, 20_000.0, 2)),
-            ["0", "10\u{2009}000", "20\u{2009}000"]
-        );
-        assert_eq!(
-            texts(&log_ticks(-2.1, 0.1)),
-            ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1"]
-        );
+        assert_eq!(texts(&linear_ticks(0.0, 20_000.0, 2)), ["0", "10\u{2009}000", "20\u{2009}000"]);
+        assert_eq!(texts(&log_ticks(-2.1, 0.1)), ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1"]);
         assert_eq!(texts(&time_ticks(20.0)).len(), 11);
         assert_eq!(texts(&time_ticks(0.35)), ["0.0", "0.1", "0.2", "0.3"]);
-        for (low, high) in [
-            (0.0, 0.0),
-            (f64::NAN, 1.0),
-            (0.0, f64::INFINITY),
-            (-1e200, 1e200),
-        ] {
+        for (low, high) in [(0.0, 0.0), (f64::NAN, 1.0), (0.0, f64::INFINITY), (-1e200, 1e200)] {
             assert!(linear_ticks(low, high, 5).len() < 25);
             assert!(log_ticks(low, high).len() < 40);
         }

@@ -10,9 +10,7 @@ pub const PALETTE_SIZE: usize = 256;
 
 /// The map as RGB triples, dark to light, as a PNG palette wants them.
 pub(crate) fn palette() -> Vec<u8> {
-    (0..PALETTE_SIZE)
-        .flat_map(|index| colour_at(index as f32 / (PALETTE_SIZE - 1) as f32))
-        .collect()
+    (0..PALETTE_SIZE).flat_map(|index| colour_at(index as f32 / (PALETTE_SIZE - 1) as f32)).collect()
 }
 
 /// The sRGB colour at `position` in 0..=1.
@@ -47,11 +45,7 @@ fn oklch_to_linear_rgb(lightness: f32, chroma: f32, hue: f32) -> [f32; 3] {
 /// The transfer curve of sRGB (IEC 61966-2-1), rounded to eight bits.
 fn encode_srgb(linear: f32) -> u8 {
     let linear = linear.clamp(0.0, 1.0);
-    let encoded = if linear <= 0.003_130_8 {
-        12.92 * linear
-    } else {
-        1.055 * linear.powf(1.0 / 2.4) - 0.055
-    };
+    let encoded = if linear <= 0.003_130_8 { 12.92 * linear } else { 1.055 * linear.powf(1.0 / 2.4) - 0.055 };
     (encoded * 255.0).round() as u8
 }
 
@@ -64,11 +58,7 @@ mod tests {
     fn luminance(colour: &[u8]) -> f64 {
         let linear = |byte: u8| {
             let value = f64::from(byte) / 255.0;
-            if value <= 0.040_45 {
-                value / 12.92
-            } else {
-                ((value + 0.055) / 1.055).powf(2.4)
-            }
+            if value <= 0.040_45 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
         };
         0.2126 * linear(colour[0]) + 0.7152 * linear(colour[1]) + 0.0722 * linear(colour[2])
     }

@@ -63,10 +63,7 @@ pub fn charts_by_name(rows: &[Row]) -> Vec<Chart> {
         scale: Scale::Linear,
         lines: lines
             .into_iter()
-            .map(|(metric, label)| Line {
-                metric: metric.to_owned(),
-                label: label.replace('_', " "),
-            })
+            .map(|(metric, label)| Line { metric: metric.to_owned(), label: label.replace('_', " ") })
             .collect(),
     });
     charts.collect()
@@ -99,16 +96,8 @@ struct Frame {
 impl Chart {
     /// The chart as a figure. Without any finite value it says so in words.
     pub(crate) fn markup(&self, rows: &[Row]) -> String {
-        let lines: Vec<Vec<Point>> = self
-            .lines
-            .iter()
-            .map(|line| points(rows, &line.metric))
-            .collect();
-        let lost = self
-            .lines
-            .iter()
-            .map(|line| not_finite(rows, &line.metric))
-            .sum::<usize>();
+        let lines: Vec<Vec<Point>> = self.lines.iter().map(|line| points(rows, &line.metric)).collect();
+        let lost = self.lines.iter().map(|line| not_finite(rows, &line.metric)).sum::<usize>();
         let mut out = format!(
             "<figure class=\"chart\">\n<figcaption><h3>{} <small>{}</small></h3></figcaption>\n",
             html(&self.title),
@@ -122,14 +111,8 @@ impl Chart {
             None => out.push_str("<p class=\"empty\">No values yet.</p>\n"),
         }
         if lost > 0 {
-            let (noun, verb) = if lost == 1 {
-                ("value", "is")
-            } else {
-                ("values", "are")
-            };
-            out.push_str(&format!(
-                "<p class=\"lost\">{lost} {noun} {verb} not finite and not drawn.</p>\n"
-            ));
+            let (noun, verb) = if lost == 1 { ("value", "is") } else { ("values", "are") };
+            out.push_str(&format!("<p class=\"lost\">{lost} {noun} {verb} not finite and not drawn.</p>\n"));
         }
         out.push_str("</figure>\n");
         out
@@ -148,10 +131,7 @@ impl Chart {
                 last.unwrap_or_else(|| "–".to_owned())
             )
         });
-        format!(
-            "<ul class=\"legend\">\n{}</ul>\n",
-            items.collect::<String>()
-        )
+        format!("<ul class=\"legend\">\n{}</ul>\n", items.collect::<String>())
     }
 
     fn plot(&self, frame: &Frame, lines: &[Vec<Point>]) -> String {
@@ -165,28 +145,11 @@ impl Chart {
             let class = index % 6;
             let (band, line) = (frame.band(points), frame.line(points));
             if !band.is_empty() {
-                svg.push_str(&format!(
-                    "<path class=\"band line-{class}\" d=\"{band}\"/>\n"
-                ));
+                svg.push_str(&format!("<path class=\"band line-{class}\" d=\"{band}\"/>\n"));
             }
-            svg.push_str(&format!(
-                "<path class=\"curve line-{class}\" d=\"{line}\"/>\n"
-            ));
+            svg.push_str(&format!("<path class=\"curve line-{class}\" d=\"{line}\"/>\n"));
         }
-        let label = html(&format!(
-            "{} against steps, from {} to {}",
-            self.title, frame.first, frame.last
-        ));
-        let place = |ticks: &[Tick], side: &str| -> String {
-            let spans = ticks.iter().map(|tick| {
-                format!(
-                    "<span style=\"{side}:{:.2}%\">{}</span>",
-                    100.0 * tick.position,
-                    tick.text
-                )
-            });
-            spans.collect()
-        };
+        let label = html(&format!("{} against steps, from {} to {}", self.title, frame.first, frame.last));
         format!(
             "<div class=\"plot\" tabindex=\"0\" role=\"slider\" aria-label=\"{label}\" \
              aria-valuemin=\"{}\" aria-valuemax=\"{}\" aria-valuenow=\"{}\">\n\
@@ -198,8 +161,8 @@ impl Chart {
             frame.first,
             frame.last,
             frame.last,
-            place(&heights, "bottom"),
-            place(&steps, "left"),
+            axis::labels(&heights, "bottom"),
+            axis::labels(&steps, "left"),
             script_json(&self.readings(frame, lines)),
         )
     }
@@ -234,14 +197,8 @@ fn points(rows: &[Row], metric: &str) -> Vec<Point> {
         Some(Point {
             step: *last,
             mean: stretch.iter().map(|(_, value)| value / count).sum(),
-            low: stretch
-                .iter()
-                .map(|(_, value)| *value)
-                .fold(f64::MAX, f64::min),
-            high: stretch
-                .iter()
-                .map(|(_, value)| *value)
-                .fold(f64::MIN, f64::max),
+            low: stretch.iter().map(|(_, value)| *value).fold(f64::MAX, f64::min),
+            high: stretch.iter().map(|(_, value)| *value).fold(f64::MIN, f64::max),
         })
     });
     stretches.collect()
@@ -258,25 +215,17 @@ impl Frame {
         let all = || lines.iter().flatten();
         let first = all().map(|point| point.step).min()?;
         let last = all().map(|point| point.step).max()?;
+        // A run is seen from its start; only a piece far into a run has an axis of its own.
+        let first = if first < last / 10 { 0 } else { first };
         let logarithmic = scale == Scale::Logarithmic && all().all(|point| point.low > 0.0);
         let height = |value: f64| if logarithmic { value.log10() } else { value };
-        let low = all()
-            .map(|point| height(point.low))
-            .fold(f64::MAX, f64::min);
-        let high = all()
-            .map(|point| height(point.high))
-            .fold(f64::MIN, f64::max);
+        let low = all().map(|point| height(point.low)).fold(f64::MAX, f64::min);
+        let high = all().map(|point| height(point.high)).fold(f64::MIN, f64::max);
         let room = match high - low {
             flat if flat <= 0.0 => (0.1 * high.abs()).max(1e-9),
             span => 0.05 * span,
         };
-        Some(Self {
-            first,
-            last,
-            low: low - room,
-            high: high + room,
-            logarithmic,
-        })
+        Some(Self { first, last, low: low - room, high: high + room, logarithmic })
     }
 
     /// 0..=1 from the first step to the last.
@@ -287,11 +236,7 @@ impl Frame {
 
     /// View box units from the top.
     fn down(&self, value: f64) -> f64 {
-        let height = if self.logarithmic {
-            value.log10()
-        } else {
-            value
-        };
+        let height = if self.logarithmic { value.log10() } else { value };
         SIDE * (1.0 - ((height - self.low) / (self.high - self.low)).clamp(0.0, 1.0))
     }
 
@@ -318,21 +263,13 @@ impl Frame {
         let under = points.iter().rev().map(|point| (point.step, point.low));
         let corners = over.chain(under).enumerate().map(|(index, (step, value))| {
             let verb = if index == 0 { 'M' } else { 'L' };
-            format!(
-                "{verb}{:.1} {:.1}",
-                SIDE * self.across(step),
-                self.down(value)
-            )
+            format!("{verb}{:.1} {:.1}", SIDE * self.across(step), self.down(value))
         });
         corners.collect::<String>() + "Z"
     }
 
     fn value_ticks(&self) -> Vec<Tick> {
-        if self.logarithmic {
-            axis::log_ticks(self.low, self.high)
-        } else {
-            axis::linear_ticks(self.low, self.high, 4)
-        }
+        if self.logarithmic { axis::log_ticks(self.low, self.high) } else { axis::linear_ticks(self.low, self.high, 4) }
     }
 
     fn step_ticks(&self) -> Vec<Tick> {
@@ -354,16 +291,8 @@ mod tests {
     }
 
     fn chart(scale: Scale) -> Chart {
-        let line = Line {
-            metric: "loss".into(),
-            label: "train".into(),
-        };
-        Chart {
-            title: "Loss".into(),
-            unit: "nats".into(),
-            scale,
-            lines: vec![line],
-        }
+        let line = Line { metric: "loss".into(), label: "train".into() };
+        Chart { title: "Loss".into(), unit: "nats".into(), scale, lines: vec![line] }
     }
 
     #[test]
@@ -382,17 +311,10 @@ mod tests {
                 let markup = chart(scale).markup(&rows("loss", values));
                 let svg = markup.split("<svg viewBox=\"0 0 1000").nth(1).unwrap();
                 let svg = svg.split("</svg>").next().unwrap();
-                assert!(
-                    !svg.contains("NaN") && !svg.contains("inf"),
-                    "{values:?}: {svg}"
-                );
+                assert!(!svg.contains("NaN") && !svg.contains("inf"), "{values:?}: {svg}");
             }
         }
-        assert!(
-            chart(Scale::Linear)
-                .markup(&rows("loss", &odd))
-                .contains("2 values are not finite")
-        );
+        assert!(chart(Scale::Linear).markup(&rows("loss", &odd)).contains("2 values are not finite"));
     }
 
     #[test]
@@ -400,11 +322,7 @@ mod tests {
         let values: Vec<f64> = (0..10_000).map(|step| f64::from(step % 2)).collect();
         let points = points(&rows("loss", &values), "loss");
         assert!(points.len() <= MAX_POINTS);
-        assert!(
-            points
-                .iter()
-                .all(|point| (point.low, point.high) == (0.0, 1.0))
-        );
+        assert!(points.iter().all(|point| (point.low, point.high) == (0.0, 1.0)));
         assert!((points[0].mean - 0.5).abs() < 1e-9);
     }
 

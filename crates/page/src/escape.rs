@@ -51,10 +51,7 @@ mod tests {
     #[test]
     fn hostile_text_becomes_harmless() {
         let escaped = html("<img src=x onerror='a'>\"&\0\u{202e}");
-        assert_eq!(
-            escaped,
-            "&lt;img src=x onerror=&#39;a&#39;&gt;&quot;&amp;\u{fffd}\u{fffd}"
-        );
+        assert_eq!(escaped, "&lt;img src=x onerror=&#39;a&#39;&gt;&quot;&amp;\u{fffd}\u{fffd}");
     }
 
     proptest! {

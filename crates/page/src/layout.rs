@@ -45,11 +45,17 @@ pub(crate) fn pairs(pairs: &[(String, String)]) -> String {
     format!("<dl class=\"pairs\">\n{}</dl>\n", rows.collect::<String>())
 }
 
-/// Text to copy: a command line or a file, with a button.
+/// Text to copy: a command line or a file, with a button. Words stay whole where they fit, so
+/// that no option is broken at its dashes.
 pub(crate) fn copyable(label: &str, text: &str) -> String {
-    let (label, text) = (escape::html(label), escape::html(text));
+    let words = text.split_inclusive([' ', '\n']).map(|piece| {
+        let word = piece.trim_end_matches([' ', '\n']);
+        let (gap, word) = (&piece[word.len()..], escape::html(word));
+        if word.is_empty() { gap.to_owned() } else { format!("<span>{word}</span>{gap}") }
+    });
+    let (label, words) = (escape::html(label), words.collect::<String>());
     format!(
-        "<div class=\"copyable\"><pre tabindex=\"0\" aria-label=\"{label}\"><code>{text}</code></pre>\
+        "<div class=\"copyable\"><pre tabindex=\"0\" aria-label=\"{label}\"><code>{words}</code></pre>\
          <button type=\"button\" class=\"copy\" hidden>Copy</button></div>\n"
     )
 }

@@ -37,10 +37,7 @@ impl DecibelRange {
             .filter(|value| value.is_finite())
             .fold(f32::NEG_INFINITY, f32::max);
         let ceiling = if loudest.is_finite() { loudest } else { 0.0 };
-        Self {
-            floor: ceiling - DEFAULT_SPAN,
-            ceiling,
-        }
+        Self { floor: ceiling - DEFAULT_SPAN, ceiling }
     }
 
     /// The palette index of a value; not-a-number is as dark as silence.
@@ -72,25 +69,12 @@ impl Spectrogram {
     pub fn new(decibels: Vec<f32>, frames: usize, bins: usize) -> Result<Self, PageError> {
         let values = frames.saturating_mul(bins);
         if values > MAX_PICTURE_VALUES {
-            return Err(PageError::SpectrogramTooLarge {
-                frames,
-                bins,
-                limit: MAX_PICTURE_VALUES,
-            });
+            return Err(PageError::SpectrogramTooLarge { frames, bins, limit: MAX_PICTURE_VALUES });
         }
         if values == 0 || values != decibels.len() {
-            return Err(PageError::SpectrogramShape {
-                frames,
-                bins,
-                values: decibels.len(),
-            });
+            return Err(PageError::SpectrogramShape { frames, bins, values: decibels.len() });
         }
-        Ok(Self {
-            decibels,
-            frames,
-            bins,
-            labels: Vec::new(),
-        })
+        Ok(Self { decibels, frames, bins, labels: Vec::new() })
     }
 
     /// The same spectrogram with a frequency axis.
@@ -124,9 +108,7 @@ impl Spectrogram {
                 *pixel = range.shade(*value);
             }
         }
-        self.encode(&pixels).map_err(|error| PageError::Png {
-            reason: error.to_string(),
-        })
+        self.encode(&pixels).map_err(|error| PageError::Png { reason: error.to_string() })
     }
 
     fn encode(&self, pixels: &[u8]) -> Result<Vec<u8>, png::EncodingError> {
@@ -153,12 +135,7 @@ impl Spectrogram {
                 column.sum::<f32>() / count
             }));
         }
-        Self {
-            decibels,
-            frames: self.frames.div_ceil(group),
-            bins: self.bins,
-            labels: self.labels.clone(),
-        }
+        Self { decibels, frames: self.frames.div_ceil(group), bins: self.bins, labels: self.labels.clone() }
     }
 }
 

@@ -97,11 +97,7 @@ pub(crate) struct Player<'a> {
 
 impl Player<'_> {
     /// The player's markup. `details` gives what stands below each track, already escaped.
-    pub fn markup(
-        &self,
-        tracks: &[Track],
-        details: impl Fn(usize) -> String,
-    ) -> Result<String, PageError> {
+    pub fn markup(&self, tracks: &[Track], details: impl Fn(usize) -> String) -> Result<String, PageError> {
         check(tracks)?;
         let mut names: Vec<&str> = Vec::new();
         for rendition in tracks.iter().flat_map(|track| &track.renditions) {
@@ -109,24 +105,16 @@ impl Player<'_> {
                 names.push(&rendition.name);
             }
         }
-        let start = if self.start_with_last {
-            "last"
-        } else {
-            "first"
-        };
-        let mut out = format!(
-            "<section class=\"player\" aria-label=\"Player\" data-start=\"{start}\">\n{}",
-            transport()
-        );
+        let start = if self.start_with_last { "last" } else { "first" };
+        let mut out =
+            format!("<section class=\"player\" aria-label=\"Player\" data-start=\"{start}\">\n{}", transport());
         let track_names: Vec<&str> = tracks.iter().map(|track| track.name.as_str()).collect();
         out.push_str("<div class=\"switches\">\n");
         out.push_str(&switch("track", self.track_word, &track_names));
         out.push_str(&switch("rendition", self.rendition_word, &names));
         out.push_str("</div></div>\n<p class=\"trouble\" role=\"status\"></p>\n");
         for (index, track) in tracks.iter().enumerate() {
-            out.push_str(&format!(
-                "<article class=\"track\" data-track=\"{index}\">\n"
-            ));
+            out.push_str(&format!("<article class=\"track\" data-track=\"{index}\">\n"));
             out.push_str(&format!("<h2>{}</h2>\n", html(&track.name)));
             let range = DecibelRange::covering(track.renditions.iter().map(|r| &r.spectrogram));
             for rendition in &track.renditions {
@@ -143,34 +131,22 @@ impl Player<'_> {
 
 /// The keys, told where they are needed.
 const HELP: &str = "<p class=\"keys\"><kbd>Space</kbd> plays and pauses <span>·</span> \
-    <kbd>←</kbd> <kbd>→</kbd> move by 2 s <span>·</span> <kbd>Home</kbd> goes back to the start \
-    <span>·</span> switching keeps the moment</p>\n";
+    <kbd>←</kbd> <kbd>→</kbd> move by 2 s <span>·</span> switching keeps the moment</p>\n";
 
 fn check(tracks: &[Track]) -> Result<(), PageError> {
     let mut total = 0_usize;
     for track in tracks {
         if !(track.seconds.is_finite() && track.seconds > 0.0) {
-            return Err(PageError::Duration {
-                track: track.name.clone(),
-                seconds: track.seconds,
-            });
+            return Err(PageError::Duration { track: track.name.clone(), seconds: track.seconds });
         }
         if track.renditions.is_empty() {
-            return Err(PageError::NoSound {
-                track: track.name.clone(),
-            });
+            return Err(PageError::NoSound { track: track.name.clone() });
         }
-        let bytes = track
-            .renditions
-            .iter()
-            .map(|rendition| rendition.sound.bytes.len());
+        let bytes = track.renditions.iter().map(|rendition| rendition.sound.bytes.len());
         total = bytes.fold(total, usize::saturating_add);
     }
     if total > MAX_SOUND_BYTES {
-        return Err(PageError::SoundTooLarge {
-            bytes: total,
-            limit: MAX_SOUND_BYTES,
-        });
+        return Err(PageError::SoundTooLarge { bytes: total, limit: MAX_SOUND_BYTES });
     }
     Ok(())
 }
@@ -191,10 +167,7 @@ fn transport() -> String {
 
 /// A row of choices of which one holds.
 fn switch(kind: &str, word: &str, names: &[&str]) -> String {
-    let mut out = format!(
-        "<fieldset class=\"switch\" data-switch=\"{kind}\"><legend>{}</legend>\n",
-        html(word)
-    );
+    let mut out = format!("<fieldset class=\"switch\" data-switch=\"{kind}\"><legend>{}</legend>\n", html(word));
     for (index, name) in names.iter().enumerate() {
         let name = html(name);
         out.push_str(&format!(
@@ -236,13 +209,7 @@ fn figure(track: &Track, rendition: &Rendition, range: DecibelRange) -> Result<S
         marks(track),
     );
     out.push_str("<div class=\"times\" aria-hidden=\"true\">");
-    for tick in axis::time_ticks(seconds) {
-        let left = 100.0 * tick.position;
-        out.push_str(&format!(
-            "<span style=\"left:{left:.3}%\">{}</span>",
-            tick.text
-        ));
-    }
+    out.push_str(&axis::labels(&axis::time_ticks(seconds), "left"));
     out.push_str(&format!(
         "</div>\n<audio controls preload=\"none\" data-file=\"{}\" aria-label=\"{label}\" \
          src=\"data:{};base64,",
@@ -256,35 +223,20 @@ fn figure(track: &Track, rendition: &Rendition, range: DecibelRange) -> Result<S
 
 fn frequency_axis(spectrogram: &Spectrogram) -> String {
     let bins = spectrogram.bins() as f32;
-    let inside = spectrogram
-        .labels
-        .iter()
-        .filter(|label| (0.0..=bins).contains(&label.bin));
+    let inside = spectrogram.labels.iter().filter(|label| (0.0..=bins).contains(&label.bin));
     let labels = inside.map(|label| {
         let bottom = 100.0 * label.bin / bins;
-        format!(
-            "<span style=\"bottom:{bottom:.2}%\">{}</span>",
-            html(&label.text)
-        )
+        format!("<span style=\"bottom:{bottom:.2}%\">{}</span>", html(&label.text))
     });
-    format!(
-        "<div class=\"frequencies\" aria-hidden=\"true\">{}</div>",
-        labels.collect::<String>()
-    )
+    format!("<div class=\"frequencies\" aria-hidden=\"true\">{}</div>", labels.collect::<String>())
 }
 
 fn marks(track: &Track) -> String {
-    let inside = track
-        .marks
-        .iter()
-        .filter(|mark| (0.0..=track.seconds).contains(&mark.seconds));
+    let inside = track.marks.iter().filter(|mark| (0.0..=track.seconds).contains(&mark.seconds));
     let lines = inside.map(|mark| {
         let left = 100.0 * mark.seconds / track.seconds;
         let side = if left > 75.0 { " leftward" } else { "" };
-        format!(
-            "<div class=\"mark-line{side}\" style=\"left:{left:.3}%\"><span>{}</span></div>\n",
-            html(&mark.text)
-        )
+        format!("<div class=\"mark-line{side}\" style=\"left:{left:.3}%\"><span>{}</span></div>\n", html(&mark.text))
     });
     lines.collect()
 }

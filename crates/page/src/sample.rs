@@ -72,23 +72,14 @@ impl SamplePage {
     pub fn html(&self) -> Result<String, PageError> {
         let first = self.takes.first().ok_or(PageError::NoTake)?;
         let tracks: Vec<Track> = self.takes.iter().map(Take::track).collect();
-        let player = Player {
-            track_word: "Take",
-            rendition_word: "Level",
-            start_with_last: true,
-        };
-        let body = player.markup(&tracks, |index| {
-            self.takes.get(index).map(Take::details).unwrap_or_default()
-        })?;
+        let player = Player { track_word: "Take", rendition_word: "Level", start_with_last: true };
+        let body = player.markup(&tracks, |index| self.takes.get(index).map(Take::details).unwrap_or_default())?;
         let count = match self.takes.len() {
             1 => "One take".to_owned(),
             many => format!("{many} takes"),
         };
-        let subtitle = format!(
-            "{count} of {:.1} seconds at {:.2} kHz",
-            first.seconds,
-            f64::from(first.sample_rate) / 1000.0
-        );
+        let subtitle =
+            format!("{count} of {:.1} seconds at {:.2} kHz", first.seconds, f64::from(first.sample_rate) / 1000.0);
         Ok(layout::document("sample", &self.title, &subtitle, &body))
     }
 }
@@ -106,10 +97,7 @@ impl Take {
             waveform: level.waveform.clone(),
             spectrogram: level.spectrogram.clone(),
         });
-        let prompt_end = self.prompt_seconds.map(|seconds| Mark {
-            seconds,
-            text: "prompt ends".to_owned(),
-        });
+        let prompt_end = self.prompt_seconds.map(|seconds| Mark { seconds, text: "prompt ends".to_owned() });
         Track {
             name: self.name.clone(),
             seconds: self.seconds,
@@ -129,10 +117,7 @@ impl Take {
         let numbers: String = numbers
             .iter()
             .map(|(name, value, unit)| {
-                format!(
-                    "<div><dt>{name}</dt><dd>{} <span>{unit}</span></dd></div>\n",
-                    html(value)
-                )
+                format!("<div><dt>{name}</dt><dd>{} <span>{unit}</span></dd></div>\n", html(value))
             })
             .collect();
         format!(
@@ -156,11 +141,7 @@ fn level_name(level: usize, top: usize) -> String {
 }
 
 fn decibels(value: f64) -> String {
-    if value.is_finite() {
-        format!("{value:.1}").replace('-', "−")
-    } else {
-        crate::axis::significant(value)
-    }
+    if value.is_finite() { format!("{value:.1}").replace('-', "−") } else { crate::axis::significant(value) }
 }
 
 #[cfg(test)]

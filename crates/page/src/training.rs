@@ -31,23 +31,13 @@ impl TrainingPage {
     /// [`PageError::NoSound`], [`PageError::Duration`], [`PageError::SoundTooLarge`],
     /// [`PageError::Png`].
     pub fn html(&self) -> Result<String, PageError> {
-        let charts: String = self
-            .charts
-            .iter()
-            .map(|chart| chart.markup(&self.rows))
-            .collect();
+        let charts: String = self.charts.iter().map(|chart| chart.markup(&self.rows)).collect();
         let mut body = String::new();
         if !charts.is_empty() {
-            body.push_str(&format!(
-                "<section class=\"charts\" aria-label=\"Curves\">\n{charts}</section>\n"
-            ));
+            body.push_str(&format!("<section class=\"charts\" aria-label=\"Curves\">\n{charts}</section>\n"));
         }
         if !self.sounds.is_empty() {
-            let player = Player {
-                track_word: "Sound",
-                rendition_word: "Version",
-                start_with_last: false,
-            };
+            let player = Player { track_word: "Sound", rendition_word: "Version", start_with_last: false };
             body.push_str("<h2 class=\"part\">How it sounds now</h2>\n");
             body.push_str(&player.markup(&self.sounds, |_| String::new())?);
         }
@@ -60,11 +50,6 @@ impl TrainingPage {
         body.push_str("<section class=\"wide\"><h3>Recipe</h3>\n");
         body.push_str(&layout::copyable("Recipe", &self.recipe));
         body.push_str("</section>\n</div>\n");
-        Ok(layout::document(
-            "training run",
-            &self.title,
-            &self.status,
-            &body,
-        ))
+        Ok(layout::document("training run", &self.title, &self.status, &body))
     }
 }

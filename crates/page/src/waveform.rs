@@ -37,20 +37,10 @@ impl Waveform {
 
 fn widest(peaks: &[(f32, f32)]) -> (f32, f32) {
     let sane = |value: f32| {
-        if value.is_finite() {
-            value.clamp(-1.0, 1.0)
-        } else {
-            0.0
-        }
+        if value.is_finite() { value.clamp(-1.0, 1.0) } else { 0.0 }
     };
-    let low = peaks
-        .iter()
-        .map(|peak| sane(peak.0))
-        .fold(f32::MAX, f32::min);
-    let high = peaks
-        .iter()
-        .map(|peak| sane(peak.1))
-        .fold(f32::MIN, f32::max);
+    let low = peaks.iter().map(|peak| sane(peak.0)).fold(f32::MAX, f32::min);
+    let high = peaks.iter().map(|peak| sane(peak.1)).fold(f32::MIN, f32::max);
     (low.min(-HAIR), high.max(HAIR))
 }
 
@@ -61,9 +51,7 @@ mod tests {
 
     #[test]
     fn path_goes_over_the_maxima_and_back_under_the_minima() {
-        let waveform = Waveform {
-            peaks: vec![(-0.5, 0.5), (-1.0, 2.0), (f32::NAN, f32::NAN)],
-        };
+        let waveform = Waveform { peaks: vec![(-0.5, 0.5), (-1.0, 2.0), (f32::NAN, f32::NAN)] };
         let (path, columns) = waveform.path();
         assert_eq!(path, "M0 500L1 0L2 994L2 1006L1 2000L0 1500Z");
         assert_eq!(columns, 2);
@@ -71,9 +59,7 @@ mod tests {
 
     #[test]
     fn long_waveforms_are_pooled_and_empty_ones_are_empty() {
-        let long = Waveform {
-            peaks: vec![(-0.1, 0.1); 100_000],
-        };
+        let long = Waveform { peaks: vec![(-0.1, 0.1); 100_000] };
         assert!(long.path().1 <= MAX_COLUMNS);
         assert_eq!(Waveform::default().path(), (String::new(), 1));
     }

@@ -4,36 +4,23 @@
 use std::collections::BTreeMap;
 
 use orchestrion_page::{
-    Chart, FrequencyLabel, LevelSound, Line, Mark, Measurements, PageError, Rendition, Row,
-    SamplePage, Scale, Sound, SoundFormat, Spectrogram, Take, Track, TrainingPage, Waveform,
-    charts_by_name,
+    Chart, FrequencyLabel, LevelSound, Line, Mark, Measurements, PageError, Rendition, Row, SamplePage, Scale, Sound,
+    SoundFormat, Spectrogram, Take, Track, TrainingPage, Waveform, charts_by_name,
 };
 
-const HOSTILE: &str =
-    "</script><script>alert(1)</script>'\"><img src=https://evil.example/x onerror=a>\u{2028}";
+const HOSTILE: &str = "</script><script>alert(1)</script>'\"><img src=https://evil.example/x onerror=a>\u{2028}";
 
 fn sound(file_name: &str) -> Sound {
-    Sound {
-        bytes: vec![1, 2, 3, 250],
-        format: SoundFormat::Flac,
-        file_name: file_name.to_owned(),
-    }
+    Sound { bytes: vec![1, 2, 3, 250], format: SoundFormat::Flac, file_name: file_name.to_owned() }
 }
 
 fn spectrogram(text: &str) -> Spectrogram {
-    let label = FrequencyLabel {
-        bin: 1.0,
-        text: text.to_owned(),
-    };
-    Spectrogram::new(vec![-20.0; 12], 4, 3)
-        .unwrap()
-        .with_labels(vec![label])
+    let label = FrequencyLabel { bin: 1.0, text: text.to_owned() };
+    Spectrogram::new(vec![-20.0; 12], 4, 3).unwrap().with_labels(vec![label])
 }
 
 fn waveform() -> Waveform {
-    Waveform {
-        peaks: vec![(-0.5, 0.5); 8],
-    }
+    Waveform { peaks: vec![(-0.5, 0.5); 8] }
 }
 
 fn sample_page(text: &str) -> SamplePage {
@@ -52,23 +39,13 @@ fn sample_page(text: &str) -> SamplePage {
         levels: vec![level(0, 32), level(1, 128), level(2, 256)],
         settings: vec![(text.to_owned(), text.to_owned())],
         command: text.to_owned(),
-        measurements: Measurements {
-            loudness: -14.26,
-            peak: f64::NEG_INFINITY,
-            silence: 0.5,
-        },
+        measurements: Measurements { loudness: -14.26, peak: f64::NEG_INFINITY, silence: 0.5 },
     };
-    SamplePage {
-        title: text.to_owned(),
-        takes: vec![take(1), take(2)],
-    }
+    SamplePage { title: text.to_owned(), takes: vec![take(1), take(2)] }
 }
 
 fn training_page(text: &str) -> TrainingPage {
-    let row = |step: u64| Row {
-        step,
-        values: BTreeMap::from([(text.to_owned(), 1.0 / (step + 1) as f64)]),
-    };
+    let row = |step: u64| Row { step, values: BTreeMap::from([(text.to_owned(), 1.0 / (step + 1) as f64)]) };
     let rendition = Rendition {
         name: text.to_owned(),
         detail: text.to_owned(),
@@ -85,18 +62,12 @@ fn training_page(text: &str) -> TrainingPage {
             title: text.to_owned(),
             unit: text.to_owned(),
             scale: Scale::Linear,
-            lines: vec![Line {
-                metric: text.to_owned(),
-                label: text.to_owned(),
-            }],
+            lines: vec![Line { metric: text.to_owned(), label: text.to_owned() }],
         }],
         sounds: vec![Track {
             name: text.to_owned(),
             seconds: 1.0,
-            marks: vec![Mark {
-                seconds: 0.9,
-                text: text.to_owned(),
-            }],
+            marks: vec![Mark { seconds: 0.9, text: text.to_owned() }],
             renditions: vec![rendition],
         }],
         recipe: text.to_owned(),
@@ -125,12 +96,7 @@ fn tags(page: &str) -> Vec<(String, BTreeMap<String, String>)> {
         let name = tag[..name_end].to_owned();
         let pieces: Vec<&str> = tag[name_end..].split('"').collect();
         let attributes = pieces.chunks_exact(2).map(|pair| {
-            let key = pair[0]
-                .trim()
-                .trim_end_matches('=')
-                .rsplit(' ')
-                .next()
-                .unwrap();
+            let key = pair[0].trim().trim_end_matches('=').rsplit(' ').next().unwrap();
             (key.to_owned(), pair[1].to_owned())
         });
         found.push((name.clone(), attributes.collect()));
@@ -146,20 +112,13 @@ fn tags(page: &str) -> Vec<(String, BTreeMap<String, String>)> {
 #[test]
 fn hostile_words_change_no_tag() {
     for (tame, hostile) in [
-        (
-            sample_page("word").html().unwrap(),
-            sample_page(HOSTILE).html().unwrap(),
-        ),
-        (
-            training_page("word").html().unwrap(),
-            training_page(HOSTILE).html().unwrap(),
-        ),
+        (sample_page("word").html().unwrap(), sample_page(HOSTILE).html().unwrap()),
+        (training_page("word").html().unwrap(), training_page(HOSTILE).html().unwrap()),
     ] {
         assert!(!hostile.contains(HOSTILE) && !hostile.contains("<img src=https"));
         let skeleton = |page: &str| -> Vec<(String, Vec<String>)> {
             let tags = tags(page).into_iter();
-            tags.map(|(name, attributes)| (name, attributes.into_keys().collect()))
-                .collect()
+            tags.map(|(name, attributes)| (name, attributes.into_keys().collect())).collect()
         };
         assert_eq!(skeleton(&tame), skeleton(&hostile));
     }
@@ -167,20 +126,14 @@ fn hostile_words_change_no_tag() {
 
 #[test]
 fn pages_ask_for_nothing_outside() {
-    for page in [
-        sample_page(HOSTILE).html().unwrap(),
-        training_page(HOSTILE).html().unwrap(),
-    ] {
+    for page in [sample_page(HOSTILE).html().unwrap(), training_page(HOSTILE).html().unwrap()] {
         for (name, attributes) in tags(&page) {
             for key in ["src", "href", "srcset", "poster", "action", "data"] {
                 if let Some(address) = attributes.get(key) {
                     assert!(address.starts_with("data:"), "<{name} {key}={address}>");
                 }
             }
-            assert!(
-                !attributes.keys().any(|key| key.starts_with("on")),
-                "<{name}> has a handler"
-            );
+            assert!(!attributes.keys().any(|key| key.starts_with("on")), "<{name}> has a handler");
         }
         assert!(page.contains("default-src 'none'"));
         let tame = sample_page("word").html().unwrap();
@@ -201,34 +154,16 @@ fn sample_page_is_complete() {
     assert_eq!(count("input"), 2 + 3, "one choice a take and a level");
     for (name, attributes) in &tags {
         if attributes.get("role").is_some_and(|role| role == "slider") {
-            let names = [
-                "aria-label",
-                "aria-valuemin",
-                "aria-valuemax",
-                "aria-valuenow",
-                "tabindex",
-            ];
-            assert!(
-                names.iter().all(|key| attributes.contains_key(*key)),
-                "<{name}> {attributes:?}"
-            );
+            let names = ["aria-label", "aria-valuemin", "aria-valuemax", "aria-valuenow", "tabindex"];
+            assert!(names.iter().all(|key| attributes.contains_key(*key)), "<{name}> {attributes:?}");
         }
         if name == "button" {
-            assert!(
-                attributes.contains_key("type"),
-                "a button without a type would submit"
-            );
+            assert!(attributes.contains_key("type"), "a button without a type would submit");
         }
     }
     let audio = tags.iter().find(|(name, _)| name == "audio").unwrap();
     assert_eq!(audio.1["src"], "data:audio/flac;base64,AQID+g==");
-    for text in [
-        "−14.3 <span>LUFS",
-        "−∞ <span>dBFS",
-        "50.0 <span>%",
-        "level 2 · hop 256",
-        "prompt ends",
-    ] {
+    for text in ["−14.3 <span>LUFS", "−∞ <span>dBFS", "50.0 <span>%", "level 2 · hop 256", "prompt ends"] {
         assert!(page.contains(text), "the page lacks {text}");
     }
     let order = ["Top preview", "Middle preview", "Final"].map(|name| page.find(name).unwrap());
@@ -239,11 +174,7 @@ fn sample_page_is_complete() {
 fn training_page_lives_without_sounds_or_metrics() {
     let full = training_page("word").html().unwrap();
     assert!(full.contains("<path class=\"curve line-0\"") && full.contains("How it sounds now"));
-    let bare = TrainingPage {
-        rows: vec![],
-        sounds: vec![],
-        ..training_page("word")
-    };
+    let bare = TrainingPage { rows: vec![], sounds: vec![], ..training_page("word") };
     let bare = bare.html().unwrap();
     assert!(bare.contains("No values yet") && !bare.contains("<audio"));
     assert!(charts_by_name(&[]).is_empty());
@@ -253,20 +184,10 @@ fn training_page_lives_without_sounds_or_metrics() {
 fn wrong_input_is_named() {
     let mut page = sample_page("word");
     page.takes[1].seconds = f64::NAN;
-    assert!(
-        page.html()
-            .unwrap_err()
-            .to_string()
-            .starts_with("`word 2` lasts NaN seconds")
-    );
+    assert!(page.html().unwrap_err().to_string().starts_with("`word 2` lasts NaN seconds"));
     page.takes[1].levels.clear();
     page.takes[1].seconds = 1.0;
-    assert_eq!(
-        page.html(),
-        Err(PageError::NoSound {
-            track: "word 2".to_owned()
-        })
-    );
+    assert_eq!(page.html(), Err(PageError::NoSound { track: "word 2".to_owned() }));
     page.takes.clear();
     assert_eq!(page.html(), Err(PageError::NoTake));
 }

@@ -176,7 +176,7 @@
       const step = { ArrowLeft: -SKIP, ArrowRight: SKIP, ArrowDown: -SKIP, ArrowUp: SKIP }[event.key];
       const vertical = event.key === "ArrowUp" || event.key === "ArrowDown";
       if (event.key === " " && (free || onRadio)) toggle();
-      else if (step && (onStage || (free && !vertical))) seek(place + step);
+      else if (step && (onStage || ((free || on === play) && !vertical))) seek(place + step);
       else if (event.key === "Home" && onStage) seek(0);
       else if (event.key === "End" && onStage) seek(current.seconds);
       else return;

@@ -1,0 +1,13 @@
+//! Layers: what the models are built from.
+
+pub mod attention;
+pub mod conv;
+pub mod dense;
+pub(crate) mod ops;
+mod parameters;
+mod random;
+pub mod resnet;
+pub mod transformer;
+
+pub use parameters::{Parameter, Parameters, Visitor, count_parameters, each_parameter, move_to};
+pub use random::Random;
