@@ -25,6 +25,7 @@ pub mod low_pass;
 pub mod peaks;
 pub mod read;
 pub mod resample;
+mod riff_info;
 pub mod spectrum;
 pub mod tags;
 pub mod write;

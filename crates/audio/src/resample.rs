@@ -5,7 +5,7 @@ use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
 use crate::{AudioError, Clip};
 
-/// Frames that one transform takes: long enough for a steep filter, short enough for little pre-echo.
+/// Frames of the slower rate in one transform: enough for a steep filter, few enough for little pre-echo.
 const FRAMES_PER_TRANSFORM: usize = 1024;
 /// Transforms grow with the rates when these share no divisor; this bounds them.
 const MAX_RATE: u32 = 1_536_000;
@@ -33,7 +33,7 @@ pub fn resample(clip: &Clip, sample_rate: u32) -> Result<Clip, AudioError> {
     let mut resampler = Fft::<f32>::new_custom(
         clip.sample_rate as usize,
         sample_rate as usize,
-        FRAMES_PER_TRANSFORM,
+        frames_per_transform(clip.sample_rate as usize, sample_rate as usize),
         1,
         channels,
         WindowFunction::BlackmanHarris2,
@@ -51,6 +51,18 @@ pub fn resample(clip: &Clip, sample_rate: u32) -> Result<Clip, AudioError> {
         samples
     });
     Ok(Clip { channels: resampled.collect(), sample_rate })
+}
+
+/// Input frames of one transform: an even number of the shortest stretches that are whole at both rates. Half a
+/// transform is the filter's delay, and it is taken off in whole frames: an odd one would leave half a frame.
+fn frames_per_transform(from: usize, to: usize) -> usize {
+    let divisor = greatest_common_divisor(from, to);
+    let stretches = FRAMES_PER_TRANSFORM.div_ceil(from.min(to) / divisor).next_multiple_of(2);
+    stretches * (from / divisor)
+}
+
+fn greatest_common_divisor(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
 fn expected_frames(frames: usize, from: u32, to: u32) -> usize {

@@ -6,8 +6,8 @@ use std::path::Path;
 use flacenc::component::{BitRepr, MetadataBlockData};
 use flacenc::error::Verify;
 
-use crate::tags::{INFO_COMMENT, INFO_NAMES, is_name};
-use crate::{AudioError, Clip};
+use crate::tags::storable_tags;
+use crate::{AudioError, Clip, riff_info};
 
 /// FLAC's metadata block type of Vorbis comments (RFC 9639, section 8.1).
 const VORBIS_COMMENT: u8 = 4;
@@ -46,7 +46,7 @@ pub fn encode_wav(clip: &Clip, tags: &[(String, String)]) -> Result<Vec<u8>, Aud
     let refuse = |detail: String| bad_clip("written as WAV", detail, "write FLAC, or cut it into parts");
     let channels = storable(clip, "written as WAV")?;
     let samples = interleaved(clip);
-    let info = info_chunk(tags)?;
+    let info = riff_info::encode(&storable_tags(tags)?);
     let too_long = |_| refuse(format!("{} samples are more than 4 GiB", samples.len()));
     let data_bytes = samples.len().saturating_mul(usize::from(BITS / 8));
     u32::try_from(data_bytes.saturating_add(info.len()).saturating_add(1024)).map_err(too_long)?;
@@ -89,7 +89,7 @@ pub fn encode_flac(clip: &Clip, tags: &[(String, String)]) -> Result<Vec<u8>, Au
     if clip.sample_rate > MAX_FLAC_RATE {
         return Err(refuse(format!("its sample rate of {} Hz is above {MAX_FLAC_RATE} Hz", clip.sample_rate)));
     }
-    let comment = vorbis_comment(tags)?;
+    let comment = vorbis_comment(&storable_tags(tags)?);
     if comment.len() > MAX_FLAC_BLOCK_BYTES {
         return Err(refuse(format!("its tags have {} bytes, more than {MAX_FLAC_BLOCK_BYTES}", comment.len())));
     }
@@ -102,6 +102,12 @@ pub fn encode_flac(clip: &Clip, tags: &[(String, String)]) -> Result<Vec<u8>, Au
     );
     let config = flacenc::config::Encoder::default().into_verified().map_err(|(_, error)| refuse(error.to_string()))?;
     let mut stream = flacenc::encode_with_fixed_block_size(&config, source, config.block_size)
+        .map_err(|error| refuse(error.to_string()))?;
+    // RFC 9639, section 8.2: the shortest block is stated without the last one, which may be shorter. The encoder
+    // counts it, and readers would take the stream for one of varying blocks.
+    stream
+        .stream_info_mut()
+        .set_block_sizes(config.block_size, config.block_size)
         .map_err(|error| refuse(error.to_string()))?;
     let block = MetadataBlockData::new_unknown(VORBIS_COMMENT, &comment).map_err(|error| refuse(error.to_string()))?;
     stream.add_metadata_block(block);
@@ -142,57 +148,16 @@ fn interleaved(clip: &Clip) -> Vec<i16> {
     samples
 }
 
-/// Checked names in upper case, values without NUL.
-fn checked(tags: &[(String, String)]) -> Result<Vec<(String, String)>, AudioError> {
-    let checked = tags.iter().map(|(name, value)| {
-        let stored = (name.to_uppercase(), value.replace('\0', " "));
-        if is_name(name) { Ok(stored) } else { Err(AudioError::BadTag { key: name.clone() }) }
-    });
-    checked.collect()
-}
-
-fn info_chunk(tags: &[(String, String)]) -> Result<Vec<u8>, AudioError> {
-    if tags.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut entries: Vec<(&str, String)> = Vec::new();
-    let (mut comment, mut lines) = (Vec::new(), Vec::new());
-    for (name, value) in checked(tags)? {
-        let identifier = INFO_NAMES.iter().find(|(known, _)| *known == name).map(|(_, identifier)| *identifier);
-        match identifier {
-            Some(identifier) => entries.push((identifier, value)),
-            None if name == "COMMENT" => comment.push(value),
-            None => lines.push(format!("{name}={}", value.replace(['\n', '\r'], " "))),
-        }
-    }
-    comment.append(&mut lines);
-    if !comment.is_empty() {
-        entries.push((INFO_COMMENT, comment.join("\n")));
-    }
-    let mut list = b"INFO".to_vec();
-    for (identifier, value) in entries {
-        list.extend_from_slice(identifier.as_bytes());
-        list.extend_from_slice(&(value.len() as u32 + 1).to_le_bytes());
-        list.extend_from_slice(value.as_bytes());
-        list.push(0);
-        if list.len() % 2 == 1 {
-            list.push(0);
-        }
-    }
-    Ok([b"LIST".as_slice(), &(list.len() as u32).to_le_bytes(), &list].concat())
-}
-
 /// RFC 9639, section 8.6: lengths are little-endian, the text is UTF-8.
-fn vorbis_comment(tags: &[(String, String)]) -> Result<Vec<u8>, AudioError> {
-    let entries: Vec<String> = checked(tags)?.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+fn vorbis_comment(tags: &[(String, String)]) -> Vec<u8> {
     let vendor = concat!("orchestrion ", env!("CARGO_PKG_VERSION"));
     let mut block = Vec::new();
     push_text(&mut block, vendor);
-    block.extend_from_slice(&(entries.len() as u32).to_le_bytes());
-    for entry in &entries {
-        push_text(&mut block, entry);
+    block.extend_from_slice(&(tags.len() as u32).to_le_bytes());
+    for (name, value) in tags {
+        push_text(&mut block, &format!("{name}={value}"));
     }
-    Ok(block)
+    block
 }
 
 fn push_text(block: &mut Vec<u8>, text: &str) {

@@ -16,12 +16,8 @@ impl Draw {
     /// Starts the stream of a place. `purpose` keeps uses with the same seed apart.
     #[must_use]
     pub fn new(purpose: &str, seed: u64, step: u64, row: u64) -> Self {
-        let purpose = purpose
-            .bytes()
-            .fold(0, |hash, byte| mix(hash ^ u64::from(byte)));
-        let state = [seed, step, row]
-            .iter()
-            .fold(purpose, |hash, &part| mix(hash ^ part));
+        let purpose = purpose.bytes().fold(0, |hash, byte| mix(hash ^ u64::from(byte)));
+        let state = [seed, step, row].iter().fold(purpose, |hash, &part| mix(hash ^ part));
         Self { state }
     }
 

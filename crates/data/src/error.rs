@@ -73,45 +73,29 @@ pub enum DataError {
 
 impl DataError {
     pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
-        Self::Io {
-            path: path.to_path_buf(),
-            source,
-        }
+        Self::Io { path: path.to_path_buf(), source }
     }
 
     pub(crate) fn format(path: &Path, what: impl Into<String>, hint: &'static str) -> Self {
-        Self::Format {
-            path: path.to_path_buf(),
-            what: one_line(what.into()),
-            hint,
-        }
+        Self::Format { path: path.to_path_buf(), what: one_line(what.into()), hint }
     }
 
     pub(crate) fn request(what: impl Into<String>, hint: &'static str) -> Self {
-        Self::Request {
-            what: what.into(),
-            hint,
-        }
+        Self::Request { what: what.into(), hint }
     }
 }
 
 /// Text from outside (a damaged header, a parser quoting it) must not break the one line of a message.
 fn one_line(text: String) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn io_hint(error: &std::io::Error) -> &'static str {
     use std::io::ErrorKind;
     match error.kind() {
         ErrorKind::NotFound => "check the spelling, and that its folder exists",
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            "check the permissions, or choose another place"
-        }
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            "free some space, or choose another place"
-        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "check the permissions, or choose another place",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space, or choose another place",
         ErrorKind::IsADirectory => "name a file, not a folder",
         ErrorKind::NotADirectory => "name a folder, not a file",
         _ => "check that the place exists and can be read and written",

@@ -30,10 +30,7 @@ pub struct LabelTable {
 impl Default for LabelTable {
     /// A table that knows nobody.
     fn default() -> Self {
-        Self {
-            artists: vec![UNKNOWN.into()],
-            genres: vec![UNKNOWN.into()],
-        }
+        Self { artists: vec![UNKNOWN.into()], genres: vec![UNKNOWN.into()] }
     }
 }
 
@@ -112,17 +109,13 @@ impl LabelTable {
     /// Row of a track's artist; 0 if it has none or the table does not know it.
     #[must_use]
     pub fn artist_or_unknown(&self, name: Option<&str>) -> u32 {
-        name.and_then(|name| position(&self.artists, name))
-            .unwrap_or(0)
+        name.and_then(|name| position(&self.artists, name)).unwrap_or(0)
     }
 
     /// Rows of a track's genres that the table knows; `[0]` if there is none.
     #[must_use]
     pub fn genres_or_unknown(&self, names: &[String]) -> Vec<u32> {
-        let mut rows: Vec<u32> = names
-            .iter()
-            .filter_map(|name| position(&self.genres, name))
-            .collect();
+        let mut rows: Vec<u32> = names.iter().filter_map(|name| position(&self.genres, name)).collect();
         rows.sort_unstable();
         rows.dedup();
         if rows.is_empty() {
@@ -133,10 +126,7 @@ impl LabelTable {
 }
 
 fn numbered<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let known: BTreeSet<String> = names
-        .map(normalise)
-        .filter(|name| !name.is_empty() && name != UNKNOWN)
-        .collect();
+    let known: BTreeSet<String> = names.map(normalise).filter(|name| !name.is_empty() && name != UNKNOWN).collect();
     std::iter::once(UNKNOWN.to_string()).chain(known).collect()
 }
 
@@ -155,10 +145,7 @@ fn find(kind: &'static str, names: &[String], name: &str) -> Result<u32, DataErr
 }
 
 fn blend(kind: &'static str, names: &[String], text: &str) -> Result<Vec<(u32, f32)>, DataError> {
-    let refuse = |what: String| DataError::Blend {
-        text: text.trim().to_string(),
-        what,
-    };
+    let refuse = |what: String| DataError::Blend { text: text.trim().to_string(), what };
     if let Some(row) = position(names, text) {
         return Ok(vec![(row, 1.0)]);
     }
@@ -169,10 +156,7 @@ fn blend(kind: &'static str, names: &[String], text: &str) -> Result<Vec<(u32, f
         }
         let (name, weight) = name_and_weight(part);
         if !(weight.is_finite() && weight > 0.0) {
-            return Err(refuse(format!(
-                "the weight of `{}` is {weight}, not above 0",
-                name.trim()
-            )));
+            return Err(refuse(format!("the weight of `{}` is {weight}, not above 0", name.trim())));
         }
         let row = find(kind, names, name)?;
         match rows.iter_mut().find(|(known, _)| *known == row) {
@@ -195,9 +179,7 @@ fn blend(kind: &'static str, names: &[String], text: &str) -> Result<Vec<(u32, f
 
 /// `name:weight`, or a name alone, which may itself hold a colon.
 fn name_and_weight(part: &str) -> (&str, f32) {
-    part.rsplit_once(':')
-        .and_then(|(name, weight)| Some((name, weight.trim().parse().ok()?)))
-        .unwrap_or((part, 1.0))
+    part.rsplit_once(':').and_then(|(name, weight)| Some((name, weight.trim().parse().ok()?))).unwrap_or((part, 1.0))
 }
 
 #[cfg(test)]
@@ -235,7 +217,8 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_told_with_its_neighbours() {
-        for (asked, meant) in [("mile davis", "miles davis"), ("Davis", "miles davis"), ("obsidian", "obsidian shell")] {
+        for (asked, meant) in [("mile davis", "miles davis"), ("Davis", "miles davis"), ("obsidian", "obsidian shell")]
+        {
             let Err(DataError::UnknownLabel { near, .. }) = table().artist(asked) else {
                 panic!("`{asked}` was found")
             };

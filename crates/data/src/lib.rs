@@ -15,6 +15,7 @@ mod error;
 mod labels;
 mod manifest;
 mod near;
+mod parallel;
 mod scan;
 mod split;
 mod token_cache;

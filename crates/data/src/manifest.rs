@@ -57,11 +57,7 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artist: Option<String>,
     /// What kind of music it is; in the file one name or a list of names.
-    #[serde(
-        default,
-        deserialize_with = "one_or_many",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     pub genre: Vec<String>,
     /// Title of the track.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,11 +69,7 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<Split>,
     /// Terms under which the recording may be used.
-    #[serde(
-        default,
-        alias = "license",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, alias = "license", skip_serializing_if = "Option::is_none")]
     pub licence: Option<String>,
     /// Whom to name when something is made of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -168,20 +160,16 @@ impl Manifest {
     /// than 1 % are broken, or if no track is left; [`DataError::Limit`] if it has more than ten million lines.
     pub fn read(path: &Path) -> Result<Self, DataError> {
         let mut lines = Lines::open(path)?;
-        let mut manifest = Self {
-            folder: folder_of(path),
-            ..Self::default()
-        };
+        let mut manifest = Self { folder: folder_of(path), ..Self::default() };
         while let Some(line) = lines.next_filled()? {
             match line {
                 Line::Text(text) => match parse_line(text) {
                     Ok(entry) => manifest.entries.push(entry),
                     Err(what) => manifest.note_broken(lines.number, what),
                 },
-                Line::TooLong => manifest.note_broken(
-                    lines.number,
-                    format!("longer than the limit of {LONGEST_LINE} bytes"),
-                ),
+                Line::TooLong => {
+                    manifest.note_broken(lines.number, format!("longer than the limit of {LONGEST_LINE} bytes"))
+                }
             }
         }
         manifest.check(path)?;
@@ -286,11 +274,7 @@ pub(crate) fn folder_of(file: &Path) -> PathBuf {
 fn rebase(file: &Path, folder: &Path) -> Result<PathBuf, DataError> {
     let absolute = |path: &Path| {
         // `std::path::absolute` refuses the empty path, which here means the current folder.
-        let path = if path.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            path
-        };
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         std::path::absolute(path).map_err(|source| DataError::io(path, source))
     };
     let file = absolute(file)?;
@@ -315,12 +299,7 @@ struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     fn open(path: &'a Path) -> Result<Self, DataError> {
-        Ok(Self {
-            path,
-            reader: BufReader::new(open_regular(path)?),
-            buffer: Vec::new(),
-            number: 0,
-        })
+        Ok(Self { path, reader: BufReader::new(open_regular(path)?), buffer: Vec::new(), number: 0 })
     }
 
     /// The next line that is not blank.
@@ -359,10 +338,7 @@ impl<'a> Lines<'a> {
     }
 
     fn skip_line(&mut self) -> Result<(), DataError> {
-        self.reader
-            .skip_until(b'\n')
-            .map(|_| ())
-            .map_err(|source| DataError::io(self.path, source))
+        self.reader.skip_until(b'\n').map(|_| ()).map_err(|source| DataError::io(self.path, source))
     }
 }
 

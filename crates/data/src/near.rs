@@ -16,9 +16,5 @@ pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a String>) -
         })
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
-    scored
-        .into_iter()
-        .take(TOLD)
-        .map(|(_, known)| known.clone())
-        .collect()
+    scored.into_iter().take(TOLD).map(|(_, known)| known.clone()).collect()
 }

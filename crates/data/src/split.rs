@@ -38,10 +38,7 @@ pub fn assign_splits(manifest: &mut Manifest, shares: Shares) -> Result<SplitCou
     let sound = |share: f64| (0.0..=1.0).contains(&share);
     if !(sound(shares.valid) && sound(shares.test) && shares.valid + shares.test < 1.0) {
         return Err(DataError::request(
-            format!(
-                "shares of {} (valid) and {} (test) leave nothing for training",
-                shares.valid, shares.test
-            ),
+            format!("shares of {} (valid) and {} (test) leave nothing for training", shares.valid, shares.test),
             "choose shares from 0 to 1 with a sum below 1, such as 0.05 and 0.05",
         ));
     }
@@ -76,19 +73,12 @@ pub fn assign_splits(manifest: &mut Manifest, shares: Shares) -> Result<SplitCou
     Ok(count(manifest))
 }
 
-fn fill_empty(
-    dealt: &mut BTreeMap<String, Split>,
-    free: &[(f64, String)],
-    share: f64,
-    split: Split,
-) {
+fn fill_empty(dealt: &mut BTreeMap<String, Split>, free: &[(f64, String)], share: f64, split: Split) {
     let training = dealt.values().filter(|&&s| s == Split::Train).count();
     if share <= 0.0 || training < 3 || dealt.values().any(|&s| s == split) {
         return;
     }
-    let nearest = free
-        .iter()
-        .find(|(_, key)| dealt.get(key) == Some(&Split::Train));
+    let nearest = free.iter().find(|(_, key)| dealt.get(key) == Some(&Split::Train));
     if let Some((_, key)) = nearest {
         dealt.insert(key.clone(), split);
     }
@@ -96,11 +86,7 @@ fn fill_empty(
 
 fn count(manifest: &Manifest) -> SplitCounts {
     let of = |split| manifest.of_split(split).count();
-    SplitCounts {
-        train: of(Split::Train),
-        valid: of(Split::Valid),
-        test: of(Split::Test),
-    }
+    SplitCounts { train: of(Split::Train), valid: of(Split::Valid), test: of(Split::Test) }
 }
 
 /// What makes two files the same track.
@@ -118,9 +104,7 @@ fn track_key(entry: &Entry) -> String {
 /// The track's place in `[0, 1)`: uniform over tracks, the same for ever.
 fn place(key: &str) -> f64 {
     let digest = Sha256::digest(key.as_bytes());
-    let first = digest
-        .first_chunk::<8>()
-        .map_or(0, |bytes| u64::from_be_bytes(*bytes));
+    let first = digest.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
     // 53 bits: what a f64 holds exactly.
     (first >> 11) as f64 / (1_u64 << 53) as f64
 }
@@ -132,17 +116,12 @@ mod tests {
 
     fn set(count: usize) -> Manifest {
         Manifest {
-            entries: (0..count)
-                .map(|i| Entry::new(format!("{i}.wav"), 1.0, 8000))
-                .collect(),
+            entries: (0..count).map(|i| Entry::new(format!("{i}.wav"), 1.0, 8000)).collect(),
             ..Manifest::default()
         }
     }
 
-    const SHARES: Shares = Shares {
-        valid: 0.1,
-        test: 0.05,
-    };
+    const SHARES: Shares = Shares { valid: 0.1, test: 0.05 };
 
     #[test]
     fn shares_hold_and_a_grown_set_is_dealt_the_same_way() {
@@ -174,16 +153,10 @@ mod tests {
     #[test]
     fn small_sets_still_get_something_to_validate_on() {
         let mut manifest = set(4);
-        let tiny = Shares {
-            valid: 0.001,
-            test: 0.001,
-        };
+        let tiny = Shares { valid: 0.001, test: 0.001 };
         let counts = assign_splits(&mut manifest, tiny).unwrap();
         assert_eq!((counts.train, counts.valid, counts.test), (2, 1, 1));
-        let none = Shares {
-            valid: 0.0,
-            test: 0.0,
-        };
+        let none = Shares { valid: 0.0, test: 0.0 };
         assert_eq!(assign_splits(&mut set(4), none).unwrap().train, 4);
         for valid in [-0.1, 1.0, f64::NAN] {
             assign_splits(&mut set(4), Shares { valid, test: 0.1 }).unwrap_err();

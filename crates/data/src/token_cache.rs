@@ -107,9 +107,8 @@ impl TokenCache {
         labels: LabelTable,
     ) -> Result<Self, DataError> {
         labels.check()?;
-        check_codec(&codec).map_err(|what| {
-            DataError::request(what, "streams have hops of at least 1 and ascending levels")
-        })?;
+        check_codec(&codec)
+            .map_err(|what| DataError::request(what, "streams have hops of at least 1 and ascending levels"))?;
         std::fs::create_dir_all(folder).map_err(|source| DataError::io(folder, source))?;
         if folder.join(INDEX).exists() {
             let old = Self::open(folder)?;
@@ -133,22 +132,12 @@ impl TokenCache {
                 weight: entry.weight.unwrap_or(1.0),
             })
             .collect();
-        let index = Index {
-            format_version: FORMAT_VERSION,
-            kind: KIND.into(),
-            codec,
-            labels,
-            tracks,
-        };
+        let index = Index { format_version: FORMAT_VERSION, kind: KIND.into(), codec, labels, tracks };
         let path = folder.join(INDEX);
-        let json = serde_json::to_vec_pretty(&index).map_err(|error| {
-            DataError::format(&path, error.to_string(), "rename files that are not Unicode")
-        })?;
+        let json = serde_json::to_vec_pretty(&index)
+            .map_err(|error| DataError::format(&path, error.to_string(), "rename files that are not Unicode"))?;
         write_whole(&path, &json)?;
-        Ok(Self {
-            folder: folder.to_path_buf(),
-            index,
-        })
+        Ok(Self { folder: folder.to_path_buf(), index })
     }
 
     /// Opens a cache. Its token files are read by [`TokenCache::read`] only.
@@ -159,12 +148,8 @@ impl TokenCache {
     pub fn open(folder: &Path) -> Result<Self, DataError> {
         let path = folder.join(INDEX);
         let json = read_limited(&path, LARGEST_INDEX, "split the data set")?;
-        let index =
-            parse_index(&json).map_err(|what| DataError::format(&path, what, ENCODE_ANEW))?;
-        Ok(Self {
-            folder: folder.to_path_buf(),
-            index,
-        })
+        let index = parse_index(&json).map_err(|what| DataError::format(&path, what, ENCODE_ANEW))?;
+        Ok(Self { folder: folder.to_path_buf(), index })
     }
 
     /// The codec that made the tokens.
@@ -190,10 +175,7 @@ impl TokenCache {
     pub fn missing(&self) -> Vec<usize> {
         let absent = |track: &CacheTrack| !self.folder.join(&track.file).is_file();
         let tracks = self.index.tracks.iter().enumerate();
-        tracks
-            .filter(|(_, track)| absent(track))
-            .map(|(index, _)| index)
-            .collect()
+        tracks.filter(|(_, track)| absent(track)).map(|(index, _)| index).collect()
     }
 
     /// Keeps the tokens of a track of `total_length` samples at the codec's rate.
@@ -210,12 +192,8 @@ impl TokenCache {
             )
         })?;
         let fingerprint = self.index.codec.fingerprint.clone();
-        tokens
-            .metadata
-            .insert("codec".into(), fingerprint.into());
-        tokens
-            .metadata
-            .insert("total_length".into(), total_length.into());
+        tokens.metadata.insert("codec".into(), fingerprint.into());
+        tokens.metadata.insert("total_length".into(), total_length.into());
         tokens.save(&path)
     }
 
@@ -244,10 +222,7 @@ impl TokenCache {
     fn token_path(&self, track: usize) -> Result<PathBuf, DataError> {
         let known = self.index.tracks.get(track).ok_or_else(|| {
             DataError::request(
-                format!(
-                    "track {track} of a token cache of {} tracks",
-                    self.index.tracks.len()
-                ),
+                format!("track {track} of a token cache of {} tracks", self.index.tracks.len()),
                 "tracks are counted from 0",
             )
         })?;
@@ -257,17 +232,10 @@ impl TokenCache {
     fn check_tokens(&self, tokens: &Tokens, total_length: u64) -> Result<(), String> {
         let codec = &self.index.codec;
         if tokens.sample_rate != codec.sample_rate {
-            return Err(format!(
-                "sample rate {}, not the codec's {}",
-                tokens.sample_rate, codec.sample_rate
-            ));
+            return Err(format!("sample rate {}, not the codec's {}", tokens.sample_rate, codec.sample_rate));
         }
         if tokens.streams.len() != codec.streams.len() {
-            return Err(format!(
-                "{} streams, the codec has {}",
-                tokens.streams.len(),
-                codec.streams.len()
-            ));
+            return Err(format!("{} streams, the codec has {}", tokens.streams.len(), codec.streams.len()));
         }
         for (stream, expected) in tokens.streams.iter().zip(&codec.streams) {
             let found = CachedStream {
@@ -295,10 +263,7 @@ impl TokenCache {
 fn check_codec(codec: &CodecIdentity) -> Result<(), String> {
     let levels = codec.streams.iter().map(|stream| stream.level);
     let ascending = levels.clone().zip(levels.skip(1)).all(|(a, b)| a < b);
-    let sizes = codec
-        .streams
-        .iter()
-        .all(|stream| stream.hop_length > 0 && stream.codebook_size > 0);
+    let sizes = codec.streams.iter().all(|stream| stream.hop_length > 0 && stream.codebook_size > 0);
     if codec.sample_rate == 0 || codec.streams.is_empty() || !ascending || !sizes {
         return Err("the codec's streams contradict themselves".into());
     }
@@ -324,10 +289,7 @@ fn parse_index(json: &[u8]) -> Result<Index, String> {
         }
         let known = |row: u32, rows: usize| (row as usize) < rows;
         if !known(track.artist, artists) || !track.genres.iter().all(|&row| known(row, genres)) {
-            return Err(format!(
-                "`{}` has a label outside the tables",
-                track.source.display()
-            ));
+            return Err(format!("`{}` has a label outside the tables", track.source.display()));
         }
         if !(track.weight.is_finite() && track.weight >= 0.0) {
             return Err(format!("`{}` has a weight below 0", track.source.display()));

@@ -64,10 +64,8 @@ impl Tokens {
                 .collect(),
             metadata: self.metadata.clone(),
         };
-        let not_writable =
-            |what: String| DataError::format(path, what, "write fewer tokens or less metadata");
-        let description =
-            serde_json::to_string(&description).map_err(|error| not_writable(error.to_string()))?;
+        let not_writable = |what: String| DataError::format(path, what, "write fewer tokens or less metadata");
+        let description = serde_json::to_string(&description).map_err(|error| not_writable(error.to_string()))?;
         if description.len() > LARGEST_DESCRIPTION {
             return Err(not_writable(format!(
                 "{} bytes of metadata, more than {LARGEST_DESCRIPTION}",
@@ -75,26 +73,18 @@ impl Tokens {
             )));
         }
         // Checked above: codes are below the codebook size, which is below 2^31.
-        let bytes: Vec<Vec<u8>> = self
-            .streams
-            .iter()
-            .map(|stream| stream.codes.iter().flat_map(|c| c.to_le_bytes()).collect())
-            .collect();
+        let bytes: Vec<Vec<u8>> =
+            self.streams.iter().map(|stream| stream.codes.iter().flat_map(|c| c.to_le_bytes()).collect()).collect();
         let mut tensors = Vec::with_capacity(self.streams.len());
         for (stream, bytes) in self.streams.iter().zip(&bytes) {
             let shape = vec![stream.batch, stream.codebooks, stream.time];
-            let view = TensorView::new(Dtype::I32, shape, bytes)
-                .map_err(|error| not_writable(error.to_string()))?;
+            let view = TensorView::new(Dtype::I32, shape, bytes).map_err(|error| not_writable(error.to_string()))?;
             tensors.push((tensor_name(stream.level), view));
         }
         let metadata = HashMap::from([(KEY.to_string(), description)]);
-        let file = safetensors::serialize(tensors, Some(metadata))
-            .map_err(|error| not_writable(error.to_string()))?;
+        let file = safetensors::serialize(tensors, Some(metadata)).map_err(|error| not_writable(error.to_string()))?;
         if file.len() as u64 > LARGEST_FILE {
-            return Err(not_writable(format!(
-                "{} bytes, more than {LARGEST_FILE}",
-                file.len()
-            )));
+            return Err(not_writable(format!("{} bytes, more than {LARGEST_FILE}", file.len())));
         }
         write_whole(path, &file)
     }
@@ -120,11 +110,7 @@ fn parse(file: &[u8]) -> Result<Tokens, String> {
     let description = describe(file)?;
     let tensors = SafeTensors::deserialize(file).map_err(|error| error.to_string())?;
     if tensors.len() != description.streams.len() {
-        return Err(format!(
-            "{} tensors for {} described streams",
-            tensors.len(),
-            description.streams.len()
-        ));
+        return Err(format!("{} tensors for {} described streams", tensors.len(), description.streams.len()));
     }
     let mut streams = Vec::with_capacity(description.streams.len());
     for stream in &description.streams {
@@ -132,8 +118,7 @@ fn parse(file: &[u8]) -> Result<Tokens, String> {
         let tensor = tensors.tensor(&name).map_err(|error| error.to_string())?;
         streams.push(read_stream(stream, &tensor).map_err(|what| format!("`{name}`: {what}"))?);
     }
-    Tokens::new(description.sample_rate, streams, description.metadata).map_err(|error| match error
-    {
+    Tokens::new(description.sample_rate, streams, description.metadata).map_err(|error| match error {
         DataError::Tokens(what) => what,
         other => other.to_string(),
     })
@@ -149,8 +134,7 @@ fn describe(file: &[u8]) -> Result<Description, String> {
         .and_then(|length| usize::try_from(u64::from_le_bytes(*length)).ok())
         .and_then(|length| file.get(8..)?.get(..length))
         .ok_or("the header is cut off")?;
-    let header: Map<String, Value> =
-        serde_json::from_slice(header).map_err(|error| format!("header: {error}"))?;
+    let header: Map<String, Value> = serde_json::from_slice(header).map_err(|error| format!("header: {error}"))?;
     for (name, tensor) in &header {
         let end = tensor.pointer("/data_offsets/1").and_then(Value::as_u64);
         if name != "__metadata__" && end.is_none_or(|end| end > file.len() as u64) {
@@ -162,8 +146,7 @@ fn describe(file: &[u8]) -> Result<Description, String> {
         .and_then(|metadata| metadata.get(KEY))
         .and_then(Value::as_str)
         .ok_or_else(|| format!("no metadata under the key `{KEY}`"))?;
-    let value: Value =
-        serde_json::from_str(description).map_err(|error| format!("metadata: {error}"))?;
+    let value: Value = serde_json::from_str(description).map_err(|error| format!("metadata: {error}"))?;
     // Kind and version come first: a later version may have fields that this one would call unknown.
     let kind = value.get("kind").and_then(Value::as_str).unwrap_or("none");
     if kind != KIND {
@@ -181,26 +164,13 @@ fn describe(file: &[u8]) -> Result<Description, String> {
 
 fn read_stream(stream: &StreamDescription, tensor: &TensorView<'_>) -> Result<TokenStream, String> {
     let &[batch, codebooks, time] = tensor.shape() else {
-        return Err(format!(
-            "shape {:?} is not [batch, codebook, time]",
-            tensor.shape()
-        ));
+        return Err(format!("shape {:?} is not [batch, codebook, time]", tensor.shape()));
     };
     let code = |code: i64| u32::try_from(code).map_err(|_| format!("code {code} is no token"));
     let data = tensor.data();
     let codes: Result<Vec<u32>, String> = match tensor.dtype() {
-        Dtype::I32 => data
-            .as_chunks()
-            .0
-            .iter()
-            .map(|&bytes| code(i64::from(i32::from_le_bytes(bytes))))
-            .collect(),
-        Dtype::I64 => data
-            .as_chunks()
-            .0
-            .iter()
-            .map(|&bytes| code(i64::from_le_bytes(bytes)))
-            .collect(),
+        Dtype::I32 => data.as_chunks().0.iter().map(|&bytes| code(i64::from(i32::from_le_bytes(bytes)))).collect(),
+        Dtype::I64 => data.as_chunks().0.iter().map(|&bytes| code(i64::from_le_bytes(bytes))).collect(),
         other => Err(format!("type {other}, not I32 or I64")),
     };
     // Sizes and codes are checked with the other streams, by `Tokens::new`.
@@ -233,10 +203,7 @@ mod tests {
     fn one_line_naming(path: &Path, error: &DataError) {
         let message = error.to_string();
         let named = message.contains(&path.display().to_string());
-        assert!(
-            named && message.contains("; hint: ") && !message.contains('\n'),
-            "{message:?}"
-        );
+        assert!(named && message.contains("; hint: ") && !message.contains('\n'), "{message:?}");
     }
 
     #[test]
@@ -309,13 +276,7 @@ mod tests {
         let good = r#""level_0":{"dtype":"I32","shape":[1,1,2],"data_offsets":[0,8]}"#;
         parse(&file(&described("tokens", 1, good), 8)).unwrap();
         let wide = r#""level_0":{"dtype":"I64","shape":[1,1,2],"data_offsets":[0,16]}"#;
-        assert_eq!(
-            parse(&file(&described("tokens", 1, wide), 16))
-                .unwrap()
-                .streams[0]
-                .codes,
-            [0, 0]
-        );
+        assert_eq!(parse(&file(&described("tokens", 1, wide), 16)).unwrap().streams[0].codes, [0, 0]);
         let refused = |kind: &str, version, tensor: &str, data, expected: &str| {
             let what = parse(&file(&described(kind, version, tensor), data)).unwrap_err();
             assert!(what.contains(expected), "{what:?} lacks {expected:?}");
@@ -328,10 +289,7 @@ mod tests {
         refused("tokens", 1, &flat, 8, "shape [2]");
         let elsewhere = good.replace("level_0", "level_1");
         refused("tokens", 1, &elsewhere, 8, "level_0");
-        let second = format!(
-            "{good},{}",
-            good.replace("level_0", "x").replace("[0,8]", "[8,16]")
-        );
+        let second = format!("{good},{}", good.replace("level_0", "x").replace("[0,8]", "[8,16]"));
         refused("tokens", 1, &second, 16, "2 tensors");
         let huge = r#""level_0":{"dtype":"U8","shape":[2305843009213693951],"data_offsets":[0,2305843009213693951]}"#;
         refused("tokens", 1, huge, 8, "outside the file");

@@ -120,10 +120,7 @@ impl TokenWindows {
         }
         let candidates: Vec<Candidate> = tracks
             .iter()
-            .map(|track| Candidate {
-                weight: track.codes.len() as f64 * track.weight,
-                artist: u64::from(track.artist),
-            })
+            .map(|track| Candidate { weight: track.codes.len() as f64 * track.weight, artist: u64::from(track.artist) })
             .collect();
         Ok(Self {
             choice: TrackChoice::new(&candidates, settings.balance)?,
@@ -174,12 +171,12 @@ impl TokenWindows {
     #[must_use]
     pub fn window(&self, step: u64, row: u64) -> TokenWindow {
         let mut draw = Draw::new("token window", self.settings.seed, step, row);
-        let at = self.choice.draw(&mut draw);
+        // Always inside: the choice has one candidate a track.
+        let track = &self.tracks[self.choice.draw(&mut draw)];
         let stride = self.upper_ratio.unwrap_or(1);
-        let length = self.tracks.get(at).map_or(0, |track| track.codes.len());
-        let places = length.saturating_sub(self.settings.context) / stride + 1;
+        let places = track.codes.len().saturating_sub(self.settings.context) / stride + 1;
         let start = draw.below(places as u64) as usize * stride;
-        self.cut(at, start, 0)
+        self.cut(track, start, 0)
     }
 
     /// The windows of one training step: rows `0 .. batch`.
@@ -192,20 +189,16 @@ impl TokenWindows {
     /// be counted once.
     pub fn sequential(&self) -> impl Iterator<Item = TokenWindow> {
         let context = self.settings.context;
-        self.tracks.iter().enumerate().flat_map(move |(at, track)| {
+        self.tracks.iter().flat_map(move |track| {
             let last = track.codes.len().saturating_sub(context);
             (0..track.codes.len()).step_by(context).map(move |wanted| {
                 let start = wanted.min(last);
-                self.cut(at, start, wanted - start)
+                self.cut(track, start, wanted - start)
             })
         })
     }
 
-    fn cut(&self, at: usize, start: usize, seen: usize) -> TokenWindow {
-        // `at` is an index of `tracks` and `start` a place inside: both come from this type's own methods.
-        let Some(track) = self.tracks.get(at) else {
-            unreachable!("track {at} was drawn of {}", self.tracks.len());
-        };
+    fn cut(&self, track: &Track, start: usize, seen: usize) -> TokenWindow {
         let end = (start + self.settings.context).min(track.codes.len());
         let upper = self.upper_ratio.map(|ratio| {
             let upper = track.upper.get(start / ratio..end / ratio);
@@ -226,10 +219,7 @@ impl TokenWindows {
 }
 
 /// The level's hop length, and how many of its tokens stand for one of the level above.
-fn hop_and_ratio(
-    cache: &TokenCache,
-    settings: &WindowSettings,
-) -> Result<(usize, Option<usize>), DataError> {
+fn hop_and_ratio(cache: &TokenCache, settings: &WindowSettings) -> Result<(usize, Option<usize>), DataError> {
     let level = settings.level;
     let hop = |level| {
         let streams = &cache.codec().streams;
@@ -237,10 +227,7 @@ fn hop_and_ratio(
         stream.map(|stream| stream.hop_length)
     };
     let hop_length = hop(level).ok_or_else(|| {
-        DataError::request(
-            format!("the token cache has no level {level}"),
-            "0 is the finest level of a codec",
-        )
+        DataError::request(format!("the token cache has no level {level}"), "0 is the finest level of a codec")
     })?;
     let upper = hop(level + 1);
     if upper.is_some_and(|upper| upper % hop_length != 0) {
@@ -269,17 +256,11 @@ fn hop_and_ratio(
 
 fn refuse_unfinished(cache: &TokenCache, split: Split) -> Result<(), DataError> {
     let missing = cache.missing();
-    let mut of_split = missing
-        .iter()
-        .filter_map(|&index| cache.tracks().get(index))
-        .filter(|track| track.split == split);
+    let mut of_split =
+        missing.iter().filter_map(|&index| cache.tracks().get(index)).filter(|track| track.split == split);
     if let Some(first) = of_split.next() {
         return Err(DataError::request(
-            format!(
-                "{} tracks are not encoded yet, the first is `{}`",
-                of_split.count() + 1,
-                first.source.display()
-            ),
+            format!("{} tracks are not encoded yet, the first is `{}`", of_split.count() + 1, first.source.display()),
             "finish the token cache with `orchestrion data tokenize`",
         ));
     }
@@ -288,11 +269,7 @@ fn refuse_unfinished(cache: &TokenCache, split: Split) -> Result<(), DataError> 
 
 /// The error for tracks that are shorter than what is cut of them.
 pub(crate) fn too_short(tracks: &[PathBuf], than: &str) -> DataError {
-    let names: Vec<String> = tracks
-        .iter()
-        .take(NAMED)
-        .map(|path| format!("`{}`", path.display()))
-        .collect();
+    let names: Vec<String> = tracks.iter().take(NAMED).map(|path| format!("`{}`", path.display())).collect();
     let more = match tracks.len().saturating_sub(NAMED) {
         0 => String::new(),
         more => format!(" and {more} more"),

@@ -42,15 +42,7 @@ impl TokenStream {
         [batch, codebooks, time]: [usize; 3],
         codes: Vec<u32>,
     ) -> Result<Self, DataError> {
-        let stream = Self {
-            level,
-            hop_length,
-            codebook_size,
-            batch,
-            codebooks,
-            time,
-            codes,
-        };
+        let stream = Self { level, hop_length, codebook_size, batch, codebooks, time, codes };
         stream.check()?;
         Ok(stream)
     }
@@ -67,18 +59,10 @@ impl TokenStream {
     ) -> Result<Self, DataError> {
         let time = rows.first().map_or(0, |row| row.as_ref().len());
         if rows.iter().any(|row| row.as_ref().len() != time) {
-            return Err(DataError::Tokens(format!(
-                "rows of level {level} differ in length"
-            )));
+            return Err(DataError::Tokens(format!("rows of level {level} differ in length")));
         }
         let codes = rows.iter().flat_map(|row| row.as_ref()).copied().collect();
-        Self::new(
-            level,
-            hop_length,
-            codebook_size,
-            [rows.len(), 1, time],
-            codes,
-        )
+        Self::new(level, hop_length, codebook_size, [rows.len(), 1, time], codes)
     }
 
     /// Codes of one codebook of one clip, `time` of them; `None` if there is no such clip or codebook.
@@ -100,10 +84,7 @@ impl TokenStream {
     pub(crate) fn check(&self) -> Result<(), DataError> {
         let level = self.level;
         self.check_sizes()?;
-        let expected = self
-            .batch
-            .checked_mul(self.codebooks)
-            .and_then(|rows| rows.checked_mul(self.time));
+        let expected = self.batch.checked_mul(self.codebooks).and_then(|rows| rows.checked_mul(self.time));
         if expected != Some(self.codes.len()) {
             return Err(DataError::Tokens(format!(
                 "level {level} has {} codes for a shape of [{}, {}, {}]",
@@ -113,11 +94,7 @@ impl TokenStream {
                 self.time
             )));
         }
-        if let Some(at) = self
-            .codes
-            .iter()
-            .position(|&code| code as usize >= self.codebook_size)
-        {
+        if let Some(at) = self.codes.iter().position(|&code| code as usize >= self.codebook_size) {
             return Err(DataError::Tokens(format!(
                 "level {level} has code {} at position {at}, outside its codebook of {}",
                 self.codes.get(at).copied().unwrap_or_default(),
@@ -163,16 +140,8 @@ impl Tokens {
     /// # Errors
     /// [`DataError::Tokens`] if there is no stream, if two have the same level or they are not in ascending order,
     /// if they differ in batch, or if a stream contradicts itself.
-    pub fn new(
-        sample_rate: u32,
-        streams: Vec<TokenStream>,
-        metadata: Map<String, Value>,
-    ) -> Result<Self, DataError> {
-        let tokens = Self {
-            sample_rate,
-            streams,
-            metadata,
-        };
+    pub fn new(sample_rate: u32, streams: Vec<TokenStream>, metadata: Map<String, Value>) -> Result<Self, DataError> {
+        let tokens = Self { sample_rate, streams, metadata };
         tokens.check()?;
         Ok(tokens)
     }
@@ -194,10 +163,7 @@ impl Tokens {
             return Err(DataError::Tokens("the sample rate is 0".into()));
         }
         if self.streams.is_empty() || self.streams.len() > MOST_STREAMS {
-            return Err(DataError::Tokens(format!(
-                "{} streams, not 1 to {MOST_STREAMS}",
-                self.streams.len()
-            )));
+            return Err(DataError::Tokens(format!("{} streams, not 1 to {MOST_STREAMS}", self.streams.len())));
         }
         for (lower, upper) in self.streams.iter().zip(self.streams.iter().skip(1)) {
             if upper.level <= lower.level {
@@ -231,17 +197,12 @@ mod tests {
         assert_eq!(stream.row(0, 2), None);
         assert_eq!(stream.samples(), 24);
         let rows = TokenStream::from_rows(1, 8, 12, &[[1, 2], [3, 4]]).unwrap();
-        assert_eq!(
-            (rows.batch, rows.time, rows.row(1, 0).unwrap()),
-            (2, 2, &[3, 4][..])
-        );
+        assert_eq!((rows.batch, rows.time, rows.row(1, 0).unwrap()), (2, 2, &[3, 4][..]));
     }
 
     #[test]
     fn contradictions_are_refused() {
-        let stream = |level, size, shape, codes: &[u32]| {
-            TokenStream::new(level, 8, size, shape, codes.to_vec())
-        };
+        let stream = |level, size, shape, codes: &[u32]| TokenStream::new(level, 8, size, shape, codes.to_vec());
         stream(0, 4, [1, 1, 2], &[0, 4]).unwrap_err();
         stream(0, 4, [1, 1, 3], &[0, 1]).unwrap_err();
         stream(0, 0, [1, 1, 0], &[]).unwrap_err();

@@ -59,14 +59,10 @@ impl TrackChoice {
         }
         let mut groups: Vec<Group> = Vec::new();
         for (track, candidate) in order {
-            let new_artist = groups.last().is_none_or(|group| {
-                balance == Balance::Artist && group.artist != candidate.artist
-            });
+            let new_artist =
+                groups.last().is_none_or(|group| balance == Balance::Artist && group.artist != candidate.artist);
             if new_artist {
-                groups.push(Group {
-                    artist: candidate.artist,
-                    tracks: Vec::new(),
-                });
+                groups.push(Group { artist: candidate.artist, tracks: Vec::new() });
             }
             if let Some(group) = groups.last_mut() {
                 let before = group.tracks.last().map_or(0.0, |&(_, sum)| sum);
@@ -86,18 +82,12 @@ impl TrackChoice {
     pub fn draw(&self, draw: &mut Draw) -> usize {
         let group = draw.below(self.groups.len() as u64) as usize;
         // `new` leaves no group empty, so neither fallback is ever taken.
-        let tracks = self
-            .groups
-            .get(group)
-            .map_or(&[][..], |group| &group.tracks);
+        let tracks = self.groups.get(group).map_or(&[][..], |group| &group.tracks);
         let total = tracks.last().map_or(0.0, |&(_, sum)| sum);
         let place = draw.unit() * total;
         let at = tracks.partition_point(|&(_, sum)| sum <= place);
         // Rounding can bring `place` up to the total itself.
-        tracks
-            .get(at)
-            .or(tracks.last())
-            .map_or(0, |&(track, _)| track)
+        tracks.get(at).or(tracks.last()).map_or(0, |&(track, _)| track)
     }
 }
 
@@ -107,10 +97,7 @@ mod tests {
     use super::*;
 
     fn shares(weights: &[(f64, u64)], balance: Balance) -> Vec<f64> {
-        let candidates: Vec<Candidate> = weights
-            .iter()
-            .map(|&(weight, artist)| Candidate { weight, artist })
-            .collect();
+        let candidates: Vec<Candidate> = weights.iter().map(|&(weight, artist)| Candidate { weight, artist }).collect();
         let choice = TrackChoice::new(&candidates, balance).unwrap();
         let mut shares = vec![0.0; weights.len()];
         for step in 0..20_000 {
@@ -132,10 +119,7 @@ mod tests {
 
     #[test]
     fn nothing_to_draw_is_an_error() {
-        let nothing = Candidate {
-            weight: 0.0,
-            artist: 0,
-        };
+        let nothing = Candidate { weight: 0.0, artist: 0 };
         assert!(TrackChoice::new(&[nothing], Balance::Length).is_err());
         assert!(TrackChoice::new(&[], Balance::Artist).is_err());
     }

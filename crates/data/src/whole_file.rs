@@ -41,11 +41,7 @@ fn unfinished_sibling(path: &Path) -> Result<PathBuf, DataError> {
 
 fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     // Truncating: the only file of this name is a leftover of a dead process with our number.
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path)?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -63,31 +59,16 @@ fn sync_folder(path: &Path) {
 }
 
 /// Reads a whole file of at most `limit` bytes; `hint` tells what to do about a larger one.
-pub(crate) fn read_limited(
-    path: &Path,
-    limit: u64,
-    hint: &'static str,
-) -> Result<Vec<u8>, DataError> {
+pub(crate) fn read_limited(path: &Path, limit: u64, hint: &'static str) -> Result<Vec<u8>, DataError> {
     let file = open_regular(path)?;
-    let size = file
-        .metadata()
-        .map_err(|source| DataError::io(path, source))?
-        .len();
-    let too_large = |size| DataError::Limit {
-        path: path.to_path_buf(),
-        what: "size in bytes",
-        size,
-        limit,
-        hint,
-    };
+    let size = file.metadata().map_err(|source| DataError::io(path, source))?.len();
+    let too_large = |size| DataError::Limit { path: path.to_path_buf(), what: "size in bytes", size, limit, hint };
     if size > limit {
         return Err(too_large(size));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
     // The file may grow while it is read: never take more than one byte over the limit.
-    file.take(limit.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(|source| DataError::io(path, source))?;
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|source| DataError::io(path, source))?;
     if bytes.len() as u64 > limit {
         return Err(too_large(bytes.len() as u64));
     }
@@ -101,11 +82,7 @@ pub(crate) fn open_regular(path: &Path) -> Result<File, DataError> {
         return Err(DataError::io(path, ErrorKind::IsADirectory.into()));
     }
     if !metadata.is_file() {
-        return Err(DataError::format(
-            path,
-            "not a regular file",
-            "copy its content to a file first",
-        ));
+        return Err(DataError::format(path, "not a regular file", "copy its content to a file first"));
     }
     File::open(path).map_err(|source| DataError::io(path, source))
 }
@@ -130,10 +107,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("no such folder").join("a.json");
         let message = write_whole(&missing, b"x").unwrap_err().to_string();
-        assert!(
-            message.contains("no such folder") && message.contains("; hint: "),
-            "{message}"
-        );
+        assert!(message.contains("no such folder") && message.contains("; hint: "), "{message}");
         // A folder stands where the file should go: the rename fails after the sibling was written.
         let taken = folder.path().join("taken");
         fs::create_dir(&taken).unwrap();
@@ -150,14 +124,7 @@ mod tests {
         fs::write(&path, [0; 10]).unwrap();
         assert_eq!(read_limited(&path, 10, "x").unwrap().len(), 10);
         let error = read_limited(&path, 9, "split it").unwrap_err();
-        assert!(matches!(
-            error,
-            DataError::Limit {
-                size: 10,
-                limit: 9,
-                ..
-            }
-        ));
+        assert!(matches!(error, DataError::Limit { size: 10, limit: 9, .. }));
         read_limited(folder.path(), 9, "x").unwrap_err();
     }
 }

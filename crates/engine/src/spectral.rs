@@ -20,6 +20,18 @@ pub struct Resolution {
     pub window: usize,
 }
 
+impl Resolution {
+    /// The window, with zeros around it up to `n_fft` values.
+    pub fn window_values(&self) -> Vec<f32> {
+        let mut padded = vec![0.0; self.n_fft];
+        let left = self.n_fft.saturating_sub(self.window) / 2;
+        for (i, w) in padded.iter_mut().skip(left).take(self.window).enumerate() {
+            *w = 0.5 - 0.5 * (std::f32::consts::TAU * i as f32 / self.window as f32).cos();
+        }
+        padded
+    }
+}
+
 /// The paper's three resolutions.
 pub const PAPER: [Resolution; 3] = [
     Resolution { n_fft: 2048, hop: 240, window: 1200 },
@@ -49,14 +61,9 @@ impl Plan {
             )));
         }
         let mut planner = RealFftPlanner::new();
-        let mut padded = vec![0.0; n_fft];
-        let left = (n_fft - window) / 2;
-        for (i, w) in padded[left..left + window].iter_mut().enumerate() {
-            *w = 0.5 - 0.5 * (std::f32::consts::TAU * i as f32 / window as f32).cos();
-        }
         Ok(Self {
             resolution,
-            window: padded,
+            window: resolution.window_values(),
             forward: planner.plan_fft_forward(n_fft),
             inverse: planner.plan_fft_inverse(n_fft),
             length,
@@ -168,7 +175,7 @@ mod tests {
     use super::*;
 
     fn clip(n: usize, step: f32) -> Vec<f32> {
-        (0..n).map(|i| (i as f32 * step).sin() * 0.3 + (i as f32 * step * 3.7).cos() * 0.1).collect()
+        (0..n).map(|i| (i as f32 * step).sin() * 0.3 + ((i * i) as f32 * step).cos() * 0.5).collect()
     }
 
     #[test]
@@ -183,8 +190,8 @@ mod tests {
                 x[at] += by;
                 f64::from(distance(&x, &y, n, resolution).unwrap().0[0])
             };
-            let slope = (shifted(1e-2) - shifted(-1e-2)) / 2e-2;
-            assert!((slope - f64::from(grad[at])).abs() < 2e-3, "at {at}: {} for {slope}", grad[at]);
+            let slope = (shifted(1e-3) - shifted(-1e-3)) / 2e-3;
+            assert!((slope - f64::from(grad[at])).abs() < 5e-3, "at {at}: {} for {slope}", grad[at]);
         }
     }
 

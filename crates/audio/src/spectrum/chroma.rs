@@ -32,8 +32,8 @@ pub fn chroma(samples: &[f32], sample_rate: u32) -> Result<Spectrogram, AudioErr
             }
         }
         let strongest = energies.iter().copied().fold(0.0, f32::max);
-        let scale = if strongest > 0.0 { 1.0 / strongest } else { 0.0 };
-        values.extend(energies.iter().map(|energy| energy * scale));
+        let scale = if strongest > 0.0 { strongest } else { 1.0 };
+        values.extend(energies.iter().map(|energy| energy / scale));
     }
     Ok(Spectrogram { frames: magnitudes.frames, bins: CLASSES, values })
 }

@@ -19,9 +19,7 @@ fn other_names_lists_nulls_and_unknown_fields_are_read() {
         r#"{"path": "/c.mp3", "duration": 3, "sample_rate": 8000, "genre": ["Rock", "Folk"], "weight": 2.5, "artist": "X"}"#,
     ];
     let manifest = read(text.join("\n").as_bytes()).unwrap();
-    let [a, b, c] = &manifest.entries[..] else {
-        panic!("{manifest:?}")
-    };
+    let [a, b, c] = &manifest.entries[..] else { panic!("{manifest:?}") };
     assert_eq!(*a, Entry::new("a.wav", 1.5, 44_100));
     assert_eq!((b.sample_rate, b.duration, &b.genre[..]), (22_050, 2.0, &["Jazz".to_string()][..]));
     assert_eq!((b.split, b.licence.as_deref()), (Some(Split::Valid), Some("CC-BY-3.0")));
@@ -47,10 +45,7 @@ fn one_broken_line_in_a_hundred_is_told_two_are_refused() {
     assert_eq!(manifest.broken[0].line, 42);
     lines[7] = "nonsense";
     let message = read(lines.join("\n").as_bytes()).unwrap_err().to_string();
-    assert!(
-        message.contains("2 of 100 lines are broken; the first is line 8"),
-        "{message}"
-    );
+    assert!(message.contains("2 of 100 lines are broken; the first is line 8"), "{message}");
 }
 
 #[test]
@@ -71,10 +66,7 @@ fn every_kind_of_broken_line_is_refused_in_a_small_file() {
     for line in broken {
         let text = [LINE.as_bytes(), b"\n", line].concat();
         let message = read(&text).unwrap_err().to_string();
-        assert!(
-            message.contains("line 2") && !message.contains('\n'),
-            "{message}"
-        );
+        assert!(message.contains("line 2") && !message.contains('\n'), "{message}");
     }
     for empty in ["", "\n\n", "\u{feff}"] {
         let message = read(empty.as_bytes()).unwrap_err().to_string();

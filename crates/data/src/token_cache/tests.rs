@@ -7,11 +7,7 @@ pub(crate) const HOPS: [usize; 3] = [4, 8, 32];
 const RATE: u32 = 1000;
 
 pub(crate) fn codec() -> CodecIdentity {
-    let stream = |(level, hop_length)| CachedStream {
-        level,
-        hop_length,
-        codebook_size: 1 << 20,
-    };
+    let stream = |(level, hop_length)| CachedStream { level, hop_length, codebook_size: 1 << 20 };
     CodecIdentity {
         fingerprint: fingerprint([b"codec"]),
         sample_rate: RATE,
@@ -22,9 +18,8 @@ pub(crate) fn codec() -> CodecIdentity {
 /// Every code tells its level and place: `level << 16 | position`.
 pub(crate) fn encoded(samples: u64) -> Tokens {
     let streams = HOPS.iter().enumerate().map(|(level, &hop)| {
-        let codes: Vec<u32> = (0..samples as u32 / hop as u32)
-            .map(|position| (level as u32) << 16 | position)
-            .collect();
+        let codes: Vec<u32> =
+            (0..samples as u32 / hop as u32).map(|position| (level as u32) << 16 | position).collect();
         TokenStream::from_rows(level, hop, 1 << 20, &[codes]).unwrap()
     });
     Tokens::new(RATE, streams.collect(), Map::new()).unwrap()
@@ -38,10 +33,7 @@ pub(crate) fn set(lengths: &[u64]) -> Manifest {
         entry.genre = vec!["jazz".into()];
         entry
     };
-    Manifest {
-        entries: lengths.iter().enumerate().map(entry).collect(),
-        ..Manifest::default()
-    }
+    Manifest { entries: lengths.iter().enumerate().map(entry).collect(), ..Manifest::default() }
 }
 
 /// A cache of tracks of these lengths in samples, all encoded.
@@ -80,10 +72,7 @@ fn encoding_can_stop_and_go_on_and_labels_may_change() {
     let (tokens, total_length) = reopened.read(0).unwrap();
     assert_eq!((tokens.streams, total_length), (encoded(200).streams, 200));
 
-    let other = CodecIdentity {
-        fingerprint: fingerprint([b"other"]),
-        ..codec()
-    };
+    let other = CodecIdentity { fingerprint: fingerprint([b"other"]), ..codec() };
     let refused = TokenCache::create(folder, other, &manifest, LabelTable::default());
     assert!(refused.err().unwrap().to_string().contains("another codec"));
 }

@@ -4,14 +4,7 @@ use crate::token_cache::tests::{HOPS, filled};
 use proptest::prelude::*;
 
 fn settings(level: usize, context: usize, short: ShortTracks) -> WindowSettings {
-    WindowSettings {
-        level,
-        context,
-        split: Split::Train,
-        seed: 5,
-        balance: Balance::Length,
-        short,
-    }
+    WindowSettings { level, context, split: Split::Train, seed: 5, balance: Balance::Length, short }
 }
 
 /// Every code of the fixture tells its level and place, so a window tells whether it is where it says.
@@ -76,10 +69,7 @@ fn windows_depend_on_seed_step_and_row_alone() {
     let folder = tempfile::tempdir().unwrap();
     let cache = filled(folder.path(), &[2000, 900, 3000]);
     let load = |seed| {
-        let settings = WindowSettings {
-            seed,
-            ..settings(0, 16, ShortTracks::Drop)
-        };
+        let settings = WindowSettings { seed, ..settings(0, 16, ShortTracks::Drop) };
         TokenWindows::load(&cache, settings).unwrap()
     };
     let (first, second) = (load(5), load(5));
@@ -87,8 +77,7 @@ fn windows_depend_on_seed_step_and_row_alone() {
     assert_eq!(first.batch(3, 8)[..4], second.batch(3, 4)[..]);
     assert_eq!(later[2], first.window(9, 2));
     assert_ne!(load(6).batch(9, 4), later);
-    let different: std::collections::BTreeSet<_> =
-        (0..50).map(|step| first.window(step, 0).start).collect();
+    let different: std::collections::BTreeSet<_> = (0..50).map(|step| first.window(step, 0).start).collect();
     assert!(different.len() > 25, "{different:?}");
     let labelled = first.window(0, 0);
     assert_eq!((labelled.artist, &labelled.genres[..]), (labelled.track as u32 % 2 + 1, &[1][..]));
@@ -107,10 +96,7 @@ fn what_cannot_be_served_is_told() {
     refused(settings(1, 0, ShortTracks::Drop), "context of 0");
     refused(settings(0, 16, ShortTracks::Refuse), "`1.wav`");
     refused(settings(0, 4000, ShortTracks::Drop), "no track is left");
-    let valid = WindowSettings {
-        split: Split::Valid,
-        ..settings(0, 16, ShortTracks::Drop)
-    };
+    let valid = WindowSettings { split: Split::Valid, ..settings(0, 16, ShortTracks::Drop) };
     refused(valid, "no track is left");
     std::fs::remove_file(folder.path().join(&cache.tracks()[1].file)).unwrap();
     refused(settings(0, 16, ShortTracks::Drop), "1 tracks are not encoded yet, the first is `1.wav`");

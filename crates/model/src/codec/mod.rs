@@ -1,5 +1,16 @@
 //! Codecs: sound to tokens and back.
 
+mod chunks;
+mod config;
+pub mod loss;
+mod quantize;
+mod vqvae;
+
+pub use config::{BANDWIDTH_RESOLUTION, Bandwidth, LossConfig, RESOLUTIONS, VqVaeConfig};
+pub use quantize::{Codebook, CodebookSums, CodebookUpdate, Quantized, Usage, perplexity};
+pub(crate) use vqvae::DecoderBlock;
+pub use vqvae::{Level, VqVae};
+
 use crate::ModelError;
 
 /// One token stream of a codec.

@@ -1,12 +1,15 @@
 //! Hot operations with a backward pass of their own: on the CPU they run on `orchestrion-engine`'s kernels.
 //!
 //! Burn dispatches [`EngineOps`] by device. The implementation for `Autodiff` records what the backward pass needs; that
-//! for `Flex`, the CPU, hands plain slices to the kernels. GPU devices compute the same with Burn's own convolution
-//! and a Fourier basis as a matrix (see `ops_gpu.rs`).
+//! for `Flex`, the CPU, hands plain slices to the kernels. Other devices compute the same with Burn's own convolution
+//! and a Fourier basis as a matrix.
 
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{Tensor, TensorData};
+use burn::backend::{AutodiffBackend, Backend, Dispatch, DispatchDevice, Flex, TensorMetadata, backend_extension};
+use burn::tensor::activation::relu;
+use burn::tensor::module::conv1d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Tensor, TensorData};
 use burn_autodiff::Autodiff;
 use burn_autodiff::checkpoint::base::Checkpointer;
 use burn_autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -28,11 +31,7 @@ pub struct Taps {
 }
 
 /// Operations beyond Burn's own. Shapes are checked by the callers in `nn`; a kernel that refuses one is a bug there.
-#[backend_extension(
-    Flex,
-    Cube: cfg(any(feature = "cuda", feature = "vulkan", feature = "metal")),
-    Autodiff
-)]
+#[backend_extension(Flex, Autodiff)]
 pub trait EngineOps: Backend {
     /// `x [batch, in, time] * w [out, in, taps] + b [out]` with stride 1: `[batch, out, time']`.
     fn convolution(
@@ -63,16 +62,61 @@ pub trait EngineOps: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 }
 
+/// Whether a device is the CPU, which has kernels here; others use Burn's own operations.
+fn has_kernels(device: &Device) -> bool {
+    matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
+}
+
 /// Convolution with stride 1, differentiable in `x`, `w` and `b`.
 pub(crate) fn convolution(x: Tensor<3>, w: Tensor<3>, b: Tensor<1>, taps: Taps) -> Tensor<3> {
-    let y = <Dispatch as EngineOps>::convolution(x.into_dispatch(), w.into_dispatch(), b.into_dispatch(), taps);
-    Tensor::from_dispatch(y)
+    if has_kernels(&x.device()) {
+        let y = <Dispatch as EngineOps>::convolution(x.into_dispatch(), w.into_dispatch(), b.into_dispatch(), taps);
+        return Tensor::from_dispatch(y);
+    }
+    let [batch, channels, _] = x.dims();
+    let x = if taps.relu { relu(x) } else { x };
+    let [left, right] = taps.padding.map(|n| Tensor::zeros([batch, channels, n], &x.device()));
+    conv1d(Tensor::cat(vec![left, x, right], 2), w, Some(b), ConvOptions::new([1], [0], [taps.dilation], 1))
 }
 
 /// Frobenius distance of magnitude spectrograms, `[batch]`, differentiable in `x`.
 pub(crate) fn spectral_distance(x: Tensor<2>, y: Tensor<2>, resolution: Resolution) -> Tensor<1> {
-    let (distance, _) = <Dispatch as EngineOps>::spectral_distance(x.into_dispatch(), y.into_dispatch(), resolution);
-    Tensor::from_dispatch(distance)
+    if has_kernels(&x.device()) {
+        let (x, y) = (x.into_dispatch(), y.into_dispatch());
+        let (distance, _) = <Dispatch as EngineOps>::spectral_distance(x, y, resolution);
+        return Tensor::from_dispatch(distance);
+    }
+    let batch = x.dims()[0];
+    let difference = magnitudes(x, resolution) - magnitudes(y, resolution);
+    difference.square().sum_dim(2).sum_dim(1).sqrt().reshape([batch])
+}
+
+/// Magnitude spectrogram `[batch, frames, bins]` as a product with the windowed Fourier basis.
+fn magnitudes(x: Tensor<2>, resolution: Resolution) -> Tensor<3> {
+    let Resolution { n_fft, hop, .. } = resolution;
+    let device = x.device();
+    let [batch, length] = x.dims();
+    let half = n_fft / 2;
+    let left = x.clone().narrow(1, 1, half).flip([1]);
+    let right = x.clone().narrow(1, length - 1 - half, half).flip([1]);
+    let frames: Tensor<3> = Tensor::cat(vec![left, x, right], 1).unfold(1, n_fft, hop);
+    let count = frames.dims()[1];
+    let basis = |phase: f32| {
+        let window = resolution.window_values();
+        let values: Vec<f32> = (0..n_fft * (half + 1))
+            .map(|i| {
+                let (sample, bin) = (i / (half + 1), i % (half + 1));
+                let angle = std::f64::consts::TAU * ((sample * bin) % n_fft) as f64 / n_fft as f64;
+                window[sample] * (angle as f32 + phase).cos()
+            })
+            .collect();
+        Tensor::<2>::from_data(TensorData::new(values, [n_fft, half + 1]), &device)
+    };
+    let flat = frames.reshape([batch * count, n_fft]);
+    let real = flat.clone().matmul(basis(0.0));
+    let imaginary = flat.matmul(basis(std::f32::consts::FRAC_PI_2));
+    // The tiny term keeps the slope of a silent bin at zero.
+    (real.square() + imaginary.square() + 1e-20).sqrt().reshape([batch, count, half + 1])
 }
 
 /// The tensor's floats in row-major order, and its sizes.
@@ -188,7 +232,7 @@ impl<B: EngineOps, C: CheckpointStrategy> EngineOps for Autodiff<B, C> {
         grad: FloatTensor<Self>,
         taps: Taps,
     ) -> FloatTensor<Self> {
-        constant(B::convolution_grad_input(x.into_primitive(), w.into_primitive(), grad.into_primitive(), taps))
+        Self::from_inner(B::convolution_grad_input(x.into_primitive(), w.into_primitive(), grad.into_primitive(), taps))
     }
 
     fn convolution_grad_weight(
@@ -198,7 +242,7 @@ impl<B: EngineOps, C: CheckpointStrategy> EngineOps for Autodiff<B, C> {
         taps: Taps,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let (gw, gb) = B::convolution_grad_weight(x.into_primitive(), grad.into_primitive(), kernel, taps);
-        (constant(gw), constant(gb))
+        (Self::from_inner(gw), Self::from_inner(gb))
     }
 
     fn spectral_distance(
@@ -230,10 +274,7 @@ impl<B: EngineOps, C: CheckpointStrategy> EngineOps for Autodiff<B, C> {
             OpsKind::Tracked(prep) => prep.finish(slope.clone(), distance),
             OpsKind::UnTracked(prep) => prep.finish(distance),
         };
-        (distance, constant(slope))
+        (distance, Self::from_inner(slope))
     }
 }
 
-fn constant<B: Backend, C: CheckpointStrategy>(tensor: FloatTensor<B>) -> FloatTensor<Autodiff<B, C>> {
-    burn_autodiff::AutodiffTensor::new(tensor)
-}
