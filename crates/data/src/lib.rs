@@ -1,6 +1,6 @@
 //! Tokens and data sets: everything between sound files and networks that needs neither tensors nor weights.
 //!
-//! The way of the data: [`scan`] makes a [`Manifest`] of a folder of songs, [`split`] deals its tracks into
+//! The way of the data: [`scan`] makes a [`Manifest`] of a folder of songs, [`assign_splits`] deals its tracks into
 //! train, valid and test, [`LabelTable`] numbers its artists and genres. A codec trains on [`Crops`] of it.
 //! Its songs are then encoded once into a [`TokenCache`], of which priors see [`TokenWindows`]. [`Tokens`]
 //! is also what a sampler makes and what a token file holds.

@@ -155,7 +155,12 @@ fn is_sound(path: &Path) -> bool {
 fn look_at(folder: &Path, file: &Path, options: ScanOptions) -> Result<Entry, String> {
     let info = probe(file).map_err(|error| error.to_string())?;
     if info.duration_seconds < options.min_seconds {
-        return Err(format!("{:.2} s long, shorter than {} s", info.duration_seconds, options.min_seconds));
+        return Err(format!(
+            "`{}` is {:.2} s long, shorter than {} s",
+            file.display(),
+            info.duration_seconds,
+            options.min_seconds
+        ));
     }
     let path = file.strip_prefix(folder).unwrap_or(file);
     if path.to_str().is_none() {

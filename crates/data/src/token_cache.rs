@@ -301,10 +301,12 @@ fn parse_index(json: &[u8]) -> Result<Index, String> {
 /// Length and rate are hashed too: a sound file that was replaced by another is most likely encoded again.
 fn file_name(codec: &CodecIdentity, entry: &Entry) -> String {
     let path = entry.path.to_string_lossy();
+    // Milliseconds: the last bit of a duration may change when a manifest is read and written again.
+    let milliseconds = (entry.duration * 1000.0).round() as u64;
     let hash = fingerprint([
         codec.fingerprint.as_bytes(),
         path.as_bytes(),
-        &entry.duration.to_le_bytes(),
+        &milliseconds.to_le_bytes(),
         &entry.sample_rate.to_le_bytes(),
     ]);
     let name: String = hash.chars().take(2 * NAME_BYTES).collect();

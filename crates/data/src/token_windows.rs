@@ -230,7 +230,7 @@ fn hop_and_ratio(cache: &TokenCache, settings: &WindowSettings) -> Result<(usize
         DataError::request(format!("the token cache has no level {level}"), "0 is the finest level of a codec")
     })?;
     let upper = hop(level + 1);
-    if upper.is_some_and(|upper| upper % hop_length != 0) {
+    if upper.is_some_and(|upper| !upper.is_multiple_of(hop_length)) {
         return Err(DataError::request(
             format!(
                 "hop {} of level {} is no multiple of hop {hop_length} of level {level}",
@@ -242,7 +242,7 @@ fn hop_and_ratio(cache: &TokenCache, settings: &WindowSettings) -> Result<(usize
     }
     let ratio = upper.map(|upper| upper / hop_length);
     let context = settings.context;
-    if context == 0 || context % ratio.unwrap_or(1) != 0 {
+    if context == 0 || !context.is_multiple_of(ratio.unwrap_or(1)) {
         return Err(DataError::request(
             format!(
                 "a context of {context} tokens at level {level}, where {} stand for one of the level above",
