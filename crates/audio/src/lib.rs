@@ -5,13 +5,13 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`clip`] | the clip, down-mixing and slicing |
-//! | [`read`] | any sound file -> clip, with limits; what a file's header tells |
+//! | [`read`](mod@read) | any sound file -> clip, with limits; what a file's header tells |
 //! | [`tags`] | title, artist and the like: their names, and reading them from a file |
-//! | [`write`] | clip -> 16-bit WAV or FLAC with tags, in memory or as a file that is whole or absent |
-//! | [`resample`] | clip -> clip at another sample rate |
+//! | [`write`](mod@write) | clip -> 16-bit WAV or FLAC with tags, in memory or as a file that is whole or absent |
+//! | [`resample`](mod@resample) | clip -> clip at another sample rate |
 //! | [`loudness`] | integrated loudness, peak, RMS, silence, clipping |
 //! | [`spectrum`] | STFT, mel, distances between spectra, chroma, onsets |
-//! | [`low_pass`] | a linear-phase low-pass filter |
+//! | [`low_pass`](mod@low_pass) | a linear-phase low-pass filter |
 //! | [`peaks`] | the waveform overview a page draws |
 //!
 //! Every error is an [`AudioError`]. Files are untrusted: whatever their bytes, reading returns sound or an

@@ -15,10 +15,9 @@ fn read_bytes(name: &str, bytes: &[u8]) -> Result<Clip, AudioError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     std::fs::write(&path, bytes).unwrap();
-    for error in [probe(&path).err(), read_tags(&path).err(), read(&path, &ReadOptions::part(6.0, 1.0)).err()] {
-        if let Some(error) = error {
-            assert_names(&error, &path);
-        }
+    let part = read(&path, &ReadOptions::part(6.0, 1.0)).err();
+    for error in [probe(&path).err(), read_tags(&path).err(), part].into_iter().flatten() {
+        assert_names(&error, &path);
     }
     let result = read(&path, &ReadOptions::default());
     match &result {
