@@ -184,14 +184,10 @@ mod tests {
         let n = 200;
         let (x, y) = (clip(n, 0.21), clip(n, 0.33));
         let (_, grad) = distance(&x, &y, n, resolution).unwrap();
-        for at in [0, 1, 7, 100, 198, 199] {
-            let shifted = |by: f32| {
-                let mut x = x.clone();
-                x[at] += by;
-                f64::from(distance(&x, &y, n, resolution).unwrap().0[0])
-            };
-            let slope = (shifted(1e-3) - shifted(-1e-3)) / 2e-3;
-            assert!((slope - f64::from(grad[at])).abs() < 5e-3, "at {at}: {} for {slope}", grad[at]);
+        // Slopes by central differences of 1e-5 in double precision, with NumPy's FFT.
+        let slopes = [(0, 0.542_990), (1, 0.295_043), (7, -0.348_856), (100, 0.050_574), (198, -0.946_741), (199, -0.138_692)];
+        for (at, slope) in slopes {
+            assert!((grad[at] - slope).abs() < 2e-4, "at {at}: {} for {slope}", grad[at]);
         }
     }
 
