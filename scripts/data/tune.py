@@ -28,6 +28,7 @@ SEMITONE = dict(C=0, D=2, E=4, F=5, G=7, A=9, B=11)
 FIFTHS = dict(F=-1, C=0, G=1, D=2, A=3, E=4, B=5)
 MODES = dict(maj=0, ion=0, m=-3, min=-3, aeo=-3, dor=-2, phr=-4, lyd=1, mix=-1, loc=-5)
 TUPLET = {2: Fraction(3, 2), 3: Fraction(2, 3), 4: Fraction(3, 4), 5: Fraction(2, 5), 6: Fraction(1, 3), 7: Fraction(2, 7)}
+TRANSCRIBERS = ("Ray Davies", "John Chambers", "John Walsh", "Bob Puckette", "Ivan Bradley", "Paul de Grae")
 METRES = {"C": (4, 4), "C|": (2, 2)}
 
 
@@ -222,12 +223,24 @@ def unfold(bars):
     return out
 
 
+def joined(bars, full):
+    """Join a bar that a repeat sign cuts in two; a pick-up at the very beginning stays a short bar."""
+    out = []
+    for bar in bars:
+        if len(out) > 1 and out[-1].length < full and out[-1].length + bar.length <= full:
+            before = out.pop()
+            moved = [(o + before.length, d, p) for o, d, p in bar.notes]
+            bar = Bar(before.notes + moved, before.length + bar.length)
+        out.append(bar)
+    return out
+
+
 def clean_title(text):
     """`THE BUTCHERS' MARCH -- JIG` -> `The Butchers' March`."""
     title = re.split(r"\s+-+\s+", text)[0].strip().strip(".")
     if title.isupper():
         title = re.sub(r"[A-Za-z]+(?:'[A-Za-z]+)?", lambda m: m[0].capitalize(), title)
-    return re.sub(r"\s+", " ", title)
+    return re.sub(r"\s+", " ", title).replace('"', "")
 
 
 def read(path):
@@ -243,9 +256,9 @@ def read(path):
         reader.barline("|")
     except (ValueError, AttributeError, ZeroDivisionError) as e:
         raise Unreadable(str(e)) from e
-    bars = unfold(reader.bars)
+    bars = joined(unfold(reader.bars), full)
     whole_bars = sum(b.length == full for b in bars)
-    if len(bars) < 8 or whole_bars < 0.8 * len(bars):
+    if len(bars) < 8 or whole_bars < 0.9 * len(bars):
         raise Unreadable(f"{whole_bars} of {len(bars)} bars are whole")
-    who = re.sub(r"<[^>]*>|\S+:\S+|\b\d[\d/-]*\b", "", head.get("Z", "")).replace("Contributed", "").replace("by ", "")
-    return Tune(clean_title(head.get("T", path.stem)), head.get("R", "").strip().lower(), who.strip(" ,"), sharps, full, bars)
+    who = next((n for n in TRANSCRIBERS if n.split()[-1] in head.get("Z", "")), "not named")
+    return Tune(clean_title(head.get("T", path.stem)), head.get("R", "").strip().lower(), who, sharps, full, bars)

@@ -7,5 +7,6 @@ pub mod condition;
 mod error;
 pub mod nn;
 pub mod prior;
+pub mod store;
 
 pub use error::ModelError;

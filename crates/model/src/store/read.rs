@@ -1,0 +1,209 @@
+//! Opening a model folder, on disk or within the program, part by part.
+
+use super::safetensors_file::SafetensorsFile;
+use super::{CARD, CONFIG, INDEX, ModelConfig};
+use crate::ModelError;
+use crate::codec::VqVae;
+use crate::nn::{Parameters, Random, each_parameter};
+use crate::prior::Prior;
+use burn::tensor::Device;
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// Largest configuration or index.
+const TEXT_LIMIT: usize = 16 << 20;
+
+/// Where a model's files are.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A folder on disk.
+    Folder(PathBuf),
+    /// Files that are part of the program: name and content.
+    Embedded {
+        /// What to call it in messages.
+        name: &'static str,
+        /// The files.
+        files: &'static [(&'static str, &'static [u8])],
+    },
+}
+
+impl Source {
+    /// Path or name of a file, for messages.
+    fn place(&self, file: &str) -> String {
+        match self {
+            Self::Folder(folder) => folder.join(file).display().to_string(),
+            Self::Embedded { name, .. } => format!("{name}/{file}"),
+        }
+    }
+
+    /// Content of a file.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read(&self, file: &str) -> Result<Cow<'static, [u8]>, ModelError> {
+        match self {
+            Self::Folder(folder) => {
+                let path = folder.join(file);
+                std::fs::read(&path).map(Cow::Owned).map_err(|source| ModelError::Io { path, source })
+            }
+            Self::Embedded { files, .. } => files
+                .iter()
+                .find(|(name, _)| *name == file)
+                .map(|(_, content)| Cow::Borrowed(*content))
+                .ok_or_else(|| ModelError::Format { place: self.place(file), what: "not part of this program".into() }),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+/// An opened model folder. Weights are read when a part is asked for, and only that part's.
+#[derive(Debug, Clone)]
+pub struct ModelFolder {
+    source: Source,
+    config: ModelConfig,
+    weight_map: BTreeMap<String, String>,
+}
+
+impl ModelFolder {
+    /// Reads and checks the configuration and the index.
+    ///
+    /// # Errors
+    /// If a file is missing or is not what it should be.
+    pub fn open(source: Source) -> Result<Self, ModelError> {
+        if let Source::Folder(folder) = &source {
+            if !folder.join(CONFIG).is_file() {
+                return Err(ModelError::Format {
+                    place: folder.display().to_string(),
+                    what: format!("not a model folder: it has no `{CONFIG}`; hint: give the folder that training wrote"),
+                });
+            }
+        }
+        let config: ModelConfig = Self::json(&source, CONFIG)?;
+        config.validate().map_err(|e| ModelError::Format { place: source.place(CONFIG), what: e.to_string() })?;
+        let index: Index = Self::json(&source, INDEX)?;
+        for file in index.weight_map.values() {
+            if file.contains(['/', '\\']) || file.starts_with('.') {
+                let what = format!("shard `{file}` lies outside the folder");
+                return Err(ModelError::Format { place: source.place(INDEX), what });
+            }
+        }
+        Ok(Self { source, config, weight_map: index.weight_map })
+    }
+
+    fn json<T: serde::de::DeserializeOwned>(source: &Source, file: &str) -> Result<T, ModelError> {
+        let bytes = source.read(file)?;
+        let bad = |what: String| ModelError::Format { place: source.place(file), what };
+        if bytes.len() > TEXT_LIMIT {
+            return Err(bad(format!("{} bytes are too many for this file", bytes.len())));
+        }
+        serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The model card, if there is one.
+    pub fn card(&self) -> Option<String> {
+        self.source.read(CARD).ok().map(|b| String::from_utf8_lossy(&b).into_owned())
+    }
+
+    /// All files that hold weights.
+    fn shards(&self) -> BTreeSet<&str> {
+        self.weight_map.values().map(String::as_str).collect()
+    }
+
+    /// Content of configuration and weights, in a fixed order: what a fingerprint is made of.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn contents(&self) -> Result<Vec<Cow<'static, [u8]>>, ModelError> {
+        std::iter::once(CONFIG).chain(self.shards()).map(|file| self.source.read(file)).collect()
+    }
+
+    /// Content of the codec's weights: what its tokens depend on.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn codec_contents(&self) -> Result<Vec<Cow<'static, [u8]>>, ModelError> {
+        let files: BTreeSet<&str> =
+            self.weight_map.iter().filter(|(k, _)| k.starts_with("codec.")).map(|(_, f)| f.as_str()).collect();
+        files.into_iter().map(|file| self.source.read(file)).collect()
+    }
+
+    /// The codec with its weights.
+    ///
+    /// # Errors
+    /// If weights are missing, superfluous or of other sizes than the configuration says.
+    pub fn codec(&self, device: &Device) -> Result<VqVae, ModelError> {
+        let mut codec = self.config.codec.init(&mut Random::new(0), device)?;
+        self.fill(&mut codec, "codec.", device)?;
+        for level in &mut codec.levels {
+            level.codebook.restore(1.0);
+        }
+        Ok(codec)
+    }
+
+    /// The prior of a level with its weights.
+    ///
+    /// # Errors
+    /// If there is none, or its weights don't fit.
+    pub fn prior(&self, level: usize, device: &Device) -> Result<Prior, ModelError> {
+        let Some(config) = self.config.priors.get(&level) else {
+            let levels: Vec<String> = self.config.priors.keys().map(ToString::to_string).collect();
+            return Err(ModelError::Request(format!(
+                "model `{}` has no prior for level {level} (it has: {}); hint: train one with `orchestrion train`",
+                self.config.name,
+                if levels.is_empty() { "none".to_owned() } else { levels.join(", ") }
+            )));
+        };
+        let mut prior = config.init(&mut Random::new(0), device)?;
+        self.fill(&mut prior, &format!("prior.{level}."), device)?;
+        Ok(prior)
+    }
+
+    /// Puts the weights behind `prefix` into a part.
+    fn fill(&self, part: &mut impl Parameters, prefix: &str, device: &Device) -> Result<(), ModelError> {
+        let mut open: BTreeMap<&str, SafetensorsFile<'_>> = BTreeMap::new();
+        let mut left: BTreeSet<&str> =
+            self.weight_map.keys().filter_map(|k| k.strip_prefix(prefix)).collect();
+        for file in self.weight_map.iter().filter(|(k, _)| k.starts_with(prefix)).map(|(_, f)| f.as_str()) {
+            if !open.contains_key(file) {
+                open.insert(file, SafetensorsFile::parse(&self.source.place(file), self.source.read(file)?)?);
+            }
+        }
+        let mut faults = Vec::new();
+        let trained = device.is_autodiff();
+        each_parameter(part, |name, mut parameter| {
+            left.remove(name);
+            let full = format!("{prefix}{name}");
+            let Some(file) = self.weight_map.get(&full).and_then(|f| open.get(f.as_str())) else {
+                faults.push(format!("`{full}` is missing"));
+                return;
+            };
+            match file.shape(&full) {
+                Some(shape) if shape == parameter.shape() => match file.values(&full) {
+                    Ok(values) => parameter.set(values, device, trained),
+                    Err(error) => faults.push(error.to_string()),
+                },
+                Some(shape) => faults.push(format!("`{full}` is {shape:?}, not {:?}", parameter.shape())),
+                None => faults.push(format!("`{full}` is not in its shard")),
+            }
+        });
+        faults.extend(left.iter().map(|name| format!("`{prefix}{name}` is not part of the model")));
+        if faults.is_empty() {
+            return Ok(());
+        }
+        let more = faults.len().saturating_sub(8);
+        faults.truncate(8);
+        let tail = if more > 0 { format!("; and {more} more") } else { String::new() };
+        Err(ModelError::Weights(format!("{}: {}{tail}", self.source.place(INDEX), faults.join("; "))))
+    }
+}

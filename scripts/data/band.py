@@ -1,0 +1,146 @@
+"""Who plays, and what: tunes and chorales -> events for the synthesizer.
+
+A band is an *artist* of the data set. It has a fixed sound (lead, bass, chords, percussion) and plays all of the dance
+kinds, so artist and genre are independent labels. The chords are found by a small harmoniser: the triad of the key that
+covers most of the melody's time.
+"""
+
+import random
+from dataclasses import dataclass
+
+# An event: (onset, length, midi pitch, channel, velocity), times in beats. Channel 9 is percussion (General MIDI).
+MELODY, BASS, CHORDS, PERCUSSION = 0, 1, 2, 9
+# Beats a minute. A bar of a reel or hornpipe has 4 beats, a bar of a jig 3.
+TEMPO = dict(reel=200, hornpipe=152, jig=160, chorale=84)
+BAR = dict(reel=4, hornpipe=4, jig=3)
+KICK, STICK, SHAKER, LOW_DRUM, HIGH_DRUM = 36, 37, 70, 64, 63
+
+
+@dataclass(frozen=True)
+class Band:
+    """`lead`, `bass` and `chords` are General MIDI programs counted from 0."""
+
+    name: str
+    lead: int
+    bass: int = 32
+    chords: int = 25
+    broken: bool = False
+    percussion: str = ""
+
+    def programs(self):
+        return {MELODY: self.lead, BASS: self.bass, CHORDS: self.chords}
+
+
+BANDS = (
+    Band("Fiddle Band", lead=40),
+    Band("Accordion Band", lead=21, chords=0, percussion="brushes"),
+    Band("Banjo Band", lead=105, percussion="shaker"),
+    Band("Flute Band", lead=73, bass=45, chords=46, broken=True, percussion="frame drum"),
+)
+CHOIRS = (Band("Church Organ", lead=19), Band("String Choir", lead=48))
+
+
+def transposition(sharps, keys):
+    """Semitones (-6..5), as few as possible, that carry a key signature to one of `keys`, and that key."""
+    moves = [((7 * (key - sharps) + 6) % 12 - 6, key) for key in keys]
+    return min(moves, key=lambda m: abs(m[0]))
+
+
+def triads(tonic):
+    """Diatonic triads of the major key on `tonic` as (pitch classes, bias), the usual ones first."""
+    degrees = [(0, 4, 7, 0.30), (7, 11, 2, 0.22), (5, 9, 0, 0.18), (9, 0, 4, 0.15), (2, 5, 9, 0.05), (4, 7, 11, 0.0)]
+    return [(tuple((tonic + x) % 12 for x in d[:3]), d[3]) for d in degrees]
+
+
+def triad_over(notes, start, end, sharps, home):
+    """The triad that fits the melody between `start` and `end`; the one on the tune's last note is favoured."""
+    weight = [0.0] * 12
+    for onset, length, pitch in notes:
+        overlap = min(onset + length, end) - max(onset, start)
+        if overlap > 0:
+            weight[pitch % 12] += overlap * (1.3 if abs(onset - start) < 1e-6 else 1.0)
+
+    def fit(candidate):
+        tones, bias = candidate
+        own = bias + (0.15 if tones[0] == home else 0.0)
+        return sum(weight[t] for t in tones) + 0.3 * weight[tones[0]] + own * (end - start) / 2
+
+    return max(triads(7 * sharps % 12), key=fit)[0]
+
+
+def place(tones, lowest):
+    """The tones at or above the midi pitch `lowest`."""
+    return [lowest + (t - lowest) % 12 for t in tones]
+
+
+def accompany(band, start, half, jig, tones, second, rng):
+    """Bass and chords for half a bar."""
+    root, fifth = place(tones[:1], 36)[0], place(tones[2:], 36)[0]
+    events = [(start, half * 0.6, fifth if second else root, BASS, rng.randint(80, 92))]
+    chord = sorted(place(tones, 52))
+    if band.broken:
+        step = half / 3 if jig else half / 4
+        line = chord if jig else chord + [chord[1]]
+        return events + [(start + i * step, step * 1.5, p, CHORDS, rng.randint(58, 70)) for i, p in enumerate(line)]
+    after = half * 2 / 3 if jig else half / 2
+    loud = rng.randint(58, 70)
+    return events + [(start + after, (half - after) * 0.8, p, CHORDS, loud) for p in chord]
+
+
+def beat(band, start, half, jig, rng):
+    """Light percussion for half a bar."""
+    quavers = 3 if jig else 4
+    step = half / quavers
+    if band.percussion == "brushes":
+        hits = [(0, KICK, 62), (quavers - 1 if jig else 2, STICK, 44)]
+    elif band.percussion == "shaker":
+        hits = [(i, SHAKER, 60 if i == 0 else 42) for i in range(quavers)]
+    elif band.percussion == "frame drum":
+        hits = [(0, LOW_DRUM, 70), (quavers - 1, HIGH_DRUM, 46)]
+    else:
+        hits = []
+    return [(start + i * step, step * 0.8, p, PERCUSSION, v + rng.randint(-5, 5)) for i, p, v in hits]
+
+
+def play_tune(tune, band, keys, seed):
+    """Events of a tune played once through with a closing chord; -> (events, length in beats)."""
+    rng = random.Random(seed)
+    shift, sharps = transposition(tune.sharps, keys)
+    jig, full = tune.rhythm == "jig", float(tune.full)
+    melody, downbeats, now = [], [], 0.0
+    for i, bar in enumerate(tune.bars):
+        if bar.length == tune.full or (i > 0 and bar.length > tune.full / 2):
+            downbeats.append(now)
+        melody += [(now + float(o), float(d), p + shift) for o, d, p in bar.notes]
+        now += float(bar.length)
+    home = melody[-1][2] % 12
+    onset, _, last = melody[-1]
+    close = onset
+    melody[-1] = (onset, full, last)  # the last note is held over the closing chord
+    events = []
+    for o, d, p in melody:
+        strong = abs((o - downbeats[0]) / (full / 2) % 1) < 1e-6
+        events.append((o, d * 0.95, p, MELODY, (104 if strong else 90) + rng.randint(-5, 5)))
+    half = full / 2
+    for start in downbeats:
+        spans = [(start, start + full)] * 2 if jig else [(start, start + half), (start + half, start + full)]
+        before = None
+        for k, (a, b) in enumerate(spans):
+            at = start + k * half
+            if at >= close - 1e-6:
+                break
+            tones = triad_over(melody, a, b, sharps, home)
+            events += accompany(band, at, half, jig, tones, before == tones, rng)
+            events += beat(band, at, half, jig, rng)
+            before = tones
+    final = triad_over([(0, 1, home)], 0, 1, sharps, home)
+    events.append((close, full, place(final[:1], 36)[0], BASS, 88))
+    events += [(close, full, p, CHORDS, 66) for p in place(final, 52)]
+    return events, close + full
+
+
+def play_chorale(chorale, keys):
+    """Events of a chorale, all voices on one instrument; -> (events, length in crotchets)."""
+    shift, _ = transposition(chorale.sharps, keys)
+    events = [(o, d * 0.98, p + shift, MELODY, 80) for o, d, p in chorale.notes]
+    return events, max(o + d for o, d, _ in chorale.notes)
