@@ -2,7 +2,7 @@
 //!
 //! The way through this crate:
 //!
-//! 1. A [`SampleRequest`] says what to make; with the codec's [`SongShape`] and a [`Prompt`] it becomes a [`Session`].
+//! 1. A [`SampleRequest`] says what to make; with the codec's [`SongShape`] and, if wanted, a prompt it becomes a [`Session`].
 //! 2. [`Run`] makes the levels from the coarsest to the finest, window by window (Jukebox, section 4.5 of the paper),
 //!    and saves the session to its [`SessionFile`] after every window.
 //! 3. [`decode_take`] turns a level's tokens into samples.
@@ -28,12 +28,13 @@ mod window;
 pub use decode::decode_take;
 pub use error::GenerateError;
 pub use forecast::{LevelForecast, forecast_level};
+pub use lock::Holder;
 pub use pipeline::{Priors, Run};
 pub use progress::{Cancel, Event, Progress};
 pub use random::uniform;
 pub use request::{DEFAULT_LIMIT_SECONDS, LevelRequest, MAX_TAKES, MAX_TOKENS, RequestError, SampleRequest, TakeLabels};
 pub use sampler::{DrawError, Sampler, SamplerSettings, SettingsError};
-pub use session::{Prompt, Session};
+pub use session::Session;
 pub use session_file::{SessionError, SessionFile};
 pub use shape::{LevelShape, SongShape};
 pub use window::{WindowError, WindowLayout, WindowPlan, partial_window};

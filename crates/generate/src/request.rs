@@ -9,8 +9,8 @@ use crate::{SamplerSettings, SettingsError, SongShape};
 pub const DEFAULT_LIMIT_SECONDS: f64 = 3600.0;
 /// Most takes of one request.
 pub const MAX_TAKES: usize = 64;
-/// Most tokens of a session, all takes and levels together (4 GiB).
-pub const MAX_TOKENS: u64 = 1 << 30;
+/// Most tokens of a session, all takes and levels together: 1 GB, just below the limit of a token file.
+pub const MAX_TOKENS: u64 = 250_000_000;
 
 /// How one level is sampled.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -192,6 +192,14 @@ pub enum RequestError {
         seconds: f64,
         /// The limit.
         limit: f64,
+    },
+    /// A session whose number of takes would change.
+    #[error("a session of {takes} takes cannot go on with {given}; hint: start a new session for more takes")]
+    TakesChanged {
+        /// Takes asked for.
+        given: usize,
+        /// Takes of the session.
+        takes: usize,
     },
     /// None or too many.
     #[error("cannot make {0} takes; hint: ask for 1 to {MAX_TAKES}")]

@@ -1,1 +1,20 @@
-//! train
+//! Training: recipes, the optimiser of the paper's program, checkpoints that are whole or absent, and the trainers.
+
+mod adam;
+mod checkpoint;
+mod codec;
+mod error;
+mod metrics;
+mod prior;
+mod recipe;
+mod schedule;
+mod trainer;
+
+pub use adam::{Adam, AdamConfig, Slot};
+pub use codec::CodecTask;
+pub use error::TrainError;
+pub use metrics::{MetricsLog, Row};
+pub use prior::PriorTask;
+pub use recipe::{CodecRecipe, DataRecipe, Kind, PriorRecipe, Recipe, RunRecipe};
+pub use schedule::{Decay, Schedule};
+pub use trainer::{Event, Metrics, Outcome, Preview, Task, Trainer};

@@ -2,7 +2,7 @@
 
 use crate::ModelError;
 use crate::nn::resnet::ResnetConfig;
-use orchestrion_engine::spectral::{PAPER, Resolution};
+use orchestrion_engine::spectral::{PAPER, Resolution, magnitudes};
 use serde::{Deserialize, Serialize};
 
 /// Sizes of a hierarchical VQ-VAE (Jukebox, section 3 and appendix B).
@@ -124,3 +124,36 @@ impl Default for LossConfig {
 
 /// The three resolutions of the spectral loss.
 pub const RESOLUTIONS: [Resolution; 3] = PAPER;
+
+impl Bandwidth {
+    /// Statistics over items, each a list of channels of equal length (the paper's program takes stereo crops).
+    ///
+    /// # Errors
+    /// If there is no item, or one is too short for a spectrogram.
+    pub fn measure(items: &[Vec<Vec<f32>>]) -> Result<Self, ModelError> {
+        let (mut count, mut sum, mut square, mut absolute, mut norms) = (0.0f64, 0.0f64, 0.0f64, 0.0f64, 0.0f64);
+        for item in items {
+            for sample in item.iter().flatten().map(|s| f64::from(*s)) {
+                count += 1.0;
+                sum += sample;
+                square += sample * sample;
+                absolute += sample.abs();
+            }
+            let length = item.iter().map(Vec::len).min().unwrap_or(0);
+            let scale = 1.0 / item.len().max(1) as f32;
+            let mean: Vec<f32> = (0..length).map(|t| item.iter().map(|c| c[t]).sum::<f32>() * scale).collect();
+            let magnitudes = magnitudes(&mean, BANDWIDTH_RESOLUTION)?;
+            norms += magnitudes.iter().map(|m| f64::from(*m).powi(2)).sum::<f64>().sqrt();
+        }
+        if count == 0.0 {
+            return Err(ModelError::Request("no audio to measure".into()));
+        }
+        let mean = sum / count;
+        // Silence would make the losses infinite: it counts as noise at -100 dB.
+        Ok(Self {
+            l1: (absolute / count).max(1e-5) as f32,
+            l2: (square / count - mean * mean).max(1e-10) as f32,
+            spectral: (norms / items.len() as f64).max(1e-5) as f32,
+        })
+    }
+}

@@ -74,6 +74,16 @@ impl Codebook {
         self.sums.is_some()
     }
 
+    /// The sums, once training has begun.
+    pub fn sums(&self) -> Option<&CodebookSums> {
+        self.sums.as_ref()
+    }
+
+    /// Puts back sums read from a checkpoint.
+    pub fn set_sums(&mut self, sums: CodebookSums) {
+        self.sums = Some(sums);
+    }
+
     /// Entries and channels.
     pub fn dims(&self) -> [usize; 2] {
         self.k.dims()

@@ -1,0 +1,187 @@
+//! Adam as the paper's program has it, with clipping and moving averages of the weights.
+//!
+//! It differs from the usual AdamW in two ways: epsilon is added to the root before it is corrected for the start, and the
+//! weight decay is multiplied by the corrected rate.
+
+use burn::tensor::{Device, Gradients};
+use orchestrion_model::nn::{Parameters, each_parameter};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// Settings of the optimiser. The defaults are the paper's program's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdamConfig {
+    /// Full learning rate.
+    pub lr: f64,
+    /// Decay of the mean.
+    pub beta1: f64,
+    /// Decay of the mean square.
+    pub beta2: f64,
+    /// Added to the root.
+    pub eps: f64,
+    /// Weight decay, on all parameters.
+    pub weight_decay: f64,
+    /// Largest norm of the whole gradient; 0: no clipping.
+    pub clip: f64,
+    /// Decay of the averaged weights; 0: no average.
+    pub ema: f64,
+}
+
+impl Default for AdamConfig {
+    fn default() -> Self {
+        Self { lr: 3e-4, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, clip: 1.0, ema: 0.999 }
+    }
+}
+
+/// A parameter with its state.
+#[derive(Debug, Clone, Default)]
+pub struct Slot {
+    /// Published name.
+    pub name: String,
+    /// Sizes.
+    pub shape: Vec<usize>,
+    /// The weights.
+    pub value: Vec<f32>,
+    /// Mean of the gradient.
+    pub mean: Vec<f32>,
+    /// Mean of its square.
+    pub square: Vec<f32>,
+    /// Averaged weights.
+    pub average: Vec<f32>,
+    /// Gradient gathered since the last step.
+    gradient: Vec<f32>,
+    /// Whether gradients ever reach it: codebooks kept by moving averages have none.
+    pub trained: bool,
+}
+
+/// The optimiser over all parameters of a model.
+#[derive(Debug)]
+pub struct Adam {
+    config: AdamConfig,
+    /// One for each parameter, in the order of the walk.
+    pub slots: Vec<Slot>,
+    /// Steps taken.
+    pub updates: u64,
+}
+
+impl Adam {
+    /// Fresh state for a model's weights.
+    pub fn new(config: AdamConfig, model: &mut impl Parameters) -> Self {
+        let mut slots = Vec::new();
+        each_parameter(model, |name, p| {
+            let value = p.values();
+            let zeros = vec![0.0; value.len()];
+            slots.push(Slot {
+                name: name.to_owned(),
+                shape: p.shape(),
+                average: value.clone(),
+                mean: zeros.clone(),
+                square: zeros,
+                gradient: Vec::new(),
+                trained: false,
+                value,
+            });
+        });
+        Self { config, slots, updates: 0 }
+    }
+
+    /// Adds a batch's gradients, times `weight`, to those gathered.
+    pub fn gather(&mut self, model: &mut impl Parameters, mut gradients: Gradients, weight: f32) {
+        let mut slots = self.slots.iter_mut();
+        each_parameter(model, |_, p| {
+            let (Some(slot), Some(gradient)) = (slots.next(), p.take_gradient(&mut gradients)) else { return };
+            slot.trained = true;
+            if slot.gradient.is_empty() {
+                slot.gradient = gradient;
+                if weight != 1.0 {
+                    slot.gradient.iter_mut().for_each(|g| *g *= weight);
+                }
+            } else {
+                slot.gradient.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += weight * g);
+            }
+        });
+    }
+
+    /// Norm of the gathered gradient.
+    pub fn gradient_norm(&self) -> f64 {
+        let square: f64 =
+            self.slots.iter().map(|s| s.gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>()).sum();
+        square.sqrt()
+    }
+
+    /// Forgets the gathered gradient.
+    pub fn discard(&mut self) {
+        self.slots.iter_mut().for_each(|s| s.gradient.clear());
+    }
+
+    /// Takes a step with rate `lr` from the gathered gradient, and writes the weights to the model.
+    pub fn step(&mut self, model: &mut impl Parameters, lr: f64, device: &Device) {
+        let c = &self.config;
+        self.updates += 1;
+        let norm = self.gradient_norm();
+        let scale = if c.clip > 0.0 { 1.0 / (norm / c.clip).max(1.0) } else { 1.0 } as f32;
+        let t = self.updates.min(i32::MAX as u64) as i32;
+        let rate = (lr * (1.0 - c.beta2.powi(t)).sqrt() / (1.0 - c.beta1.powi(t))) as f32;
+        let (b1, b2, eps, decay, mu) =
+            (c.beta1 as f32, c.beta2 as f32, c.eps as f32, c.weight_decay as f32, c.ema as f32);
+        self.slots.par_iter_mut().filter(|s| !s.gradient.is_empty()).for_each(|slot| {
+            let Slot { value, mean, square, average, gradient, .. } = slot;
+            for i in 0..value.len() {
+                let g = gradient[i] * scale;
+                mean[i] = b1 * mean[i] + (1.0 - b1) * g;
+                square[i] = b2 * square[i] + (1.0 - b2) * g * g;
+                value[i] -= rate * (mean[i] / (square[i].sqrt() + eps) + decay * value[i]);
+                average[i] = if mu > 0.0 { mu * average[i] + (1.0 - mu) * value[i] } else { value[i] };
+            }
+        });
+        self.discard();
+        let mut slots = self.slots.iter();
+        each_parameter(model, |_, mut p| {
+            if let Some(slot) = slots.next().filter(|s| s.trained) {
+                p.set(slot.value.clone(), device, true);
+            }
+        });
+    }
+
+    /// Puts the averaged weights into a model (a copy for evaluation, say).
+    pub fn put_average(&self, model: &mut impl Parameters, device: &Device) {
+        self.put(model, device, |slot| &slot.average);
+    }
+
+    /// Puts the weights into a model.
+    pub fn put_weights(&self, model: &mut impl Parameters, device: &Device) {
+        self.put(model, device, |slot| &slot.value);
+    }
+
+    /// Puts back parameters that no gradient reaches (codebooks), as they were read from a checkpoint.
+    pub(crate) fn restore_untrained(&self, model: &mut impl Parameters, device: &Device) {
+        let mut slots = self.slots.iter();
+        each_parameter(model, |_, mut p| {
+            if let Some(slot) = slots.next().filter(|s| !s.trained) {
+                p.set(slot.value.clone(), device, device.is_autodiff());
+            }
+        });
+    }
+
+    /// Takes note of parameters that no gradient reaches, before a checkpoint.
+    pub(crate) fn note_untrained(&mut self, model: &mut impl Parameters) {
+        let mut slots = self.slots.iter_mut();
+        each_parameter(model, |_, p| {
+            if let Some(slot) = slots.next().filter(|s| !s.trained) {
+                slot.value = p.values();
+            }
+        });
+    }
+
+    fn put(&self, model: &mut impl Parameters, device: &Device, of: impl Fn(&Slot) -> &Vec<f32>) {
+        let trained = device.is_autodiff();
+        let mut slots = self.slots.iter();
+        each_parameter(model, |_, mut p| {
+            if let Some(slot) = slots.next() {
+                let values = if slot.trained { of(slot).clone() } else { p.values() };
+                p.set(values, device, trained);
+            }
+        });
+    }
+}

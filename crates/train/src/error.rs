@@ -1,0 +1,51 @@
+//! What can go wrong in training.
+
+use orchestrion_data::DataError;
+use orchestrion_model::ModelError;
+use std::path::PathBuf;
+
+/// Error of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// A file could not be read or written.
+    #[error("`{}`: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A recipe that says something wrong.
+    #[error("recipe `{place}`: {what}")]
+    Recipe {
+        /// The file.
+        place: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// A checkpoint that cannot be gone on with.
+    #[error("checkpoint `{}`: {what}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// The loss or its gradient stayed infinite or undefined.
+    #[error("step {step}: {count} steps in a row had no finite gradient; hint: lower `optimizer.lr`; the last good state is kept")]
+    Diverged {
+        /// The last of them.
+        step: u64,
+        /// How many.
+        count: u32,
+    },
+    /// The sound samples could not be made.
+    #[error("preview: {0}")]
+    Preview(String),
+    /// From the model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// From the data.
+    #[error(transparent)]
+    Data(#[from] DataError),
+}
