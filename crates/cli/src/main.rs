@@ -1,2 +1,48 @@
-//! orchestrion
-fn main() {}
+//! The program `orchestrion`: the door to the crates behind it.
+
+mod commands;
+mod failure;
+mod model;
+mod progress;
+
+use clap::{Parser, Subcommand};
+use failure::Failure;
+use std::process::ExitCode;
+
+/// Generates music as raw audio.
+#[derive(Debug, Parser)]
+#[command(name = "orchestrion", version, about, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Train a codec, a prior or an upsampler from a recipe
+    Train(commands::train::Arguments),
+    /// Prepare recordings for training
+    #[command(subcommand)]
+    Data(commands::data::Verb),
+}
+
+fn main() -> ExitCode {
+    // Libraries that panic on hostile input are caught where they are called; their backtraces help nobody.
+    std::panic::set_hook(Box::new(|info| {
+        if std::env::var_os("ORCHESTRION_PANIC").is_some() {
+            eprintln!("{info}");
+        }
+    }));
+    let result = std::panic::catch_unwind(|| match Arguments::parse().verb {
+        Verb::Train(arguments) => commands::train::run(arguments),
+        Verb::Data(verb) => commands::data::run(verb),
+    });
+    match result {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => failure.tell(),
+        Err(_) => {
+            eprintln!("error: a bug in orchestrion; hint: run again with ORCHESTRION_PANIC=1 and report what it says");
+            ExitCode::from(1)
+        }
+    }
+}

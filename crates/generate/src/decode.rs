@@ -10,12 +10,7 @@ use crate::{GenerateError, Session, SongShape};
 ///
 /// # Errors
 /// If the codec is not the one that the session's tokens are for, the level has no tokens, or decoding fails.
-pub fn decode_take(
-    codec: &dyn Codec,
-    session: &Session,
-    level: usize,
-    take: usize,
-) -> Result<Vec<f32>, GenerateError> {
+pub fn decode_take(codec: &dyn Codec, session: &Session, level: usize, take: usize) -> Result<Vec<f32>, GenerateError> {
     if SongShape::of(&codec.spec())? != *session.shape() {
         return Err(GenerateError::CodecMismatch);
     }

@@ -46,7 +46,9 @@ pub enum GenerateError {
         what: String,
     },
     /// A codec that does not belong to the session's tokens.
-    #[error("the tokens of this session were made for another codec; hint: decode with the model that made the session")]
+    #[error(
+        "the tokens of this session were made for another codec; hint: decode with the model that made the session"
+    )]
     CodecMismatch,
     /// A level without tokens.
     #[error("level {level} of take {take} has no tokens to decode; hint: make the level first")]
@@ -69,7 +71,9 @@ pub enum GenerateError {
         source: DrawError,
     },
     /// Stopped on demand; the session holds everything up to the last whole window.
-    #[error("interrupted at level {level} with {done} of {total} tokens done; hint: continue the session, it gives the same tokens")]
+    #[error(
+        "interrupted at level {level} with {done} of {total} tokens done; hint: continue the session, it gives the same tokens"
+    )]
     Interrupted {
         /// The level that was being made.
         level: usize,

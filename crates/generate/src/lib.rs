@@ -32,7 +32,9 @@ pub use lock::Holder;
 pub use pipeline::{Priors, Run};
 pub use progress::{Cancel, Event, Progress};
 pub use random::uniform;
-pub use request::{DEFAULT_LIMIT_SECONDS, LevelRequest, MAX_TAKES, MAX_TOKENS, RequestError, SampleRequest, TakeLabels};
+pub use request::{
+    DEFAULT_LIMIT_SECONDS, LevelRequest, MAX_TAKES, MAX_TOKENS, RequestError, SampleRequest, TakeLabels,
+};
 pub use sampler::{DrawError, Sampler, SamplerSettings, SettingsError};
 pub use session::Session;
 pub use session_file::{SessionError, SessionFile};

@@ -7,9 +7,7 @@ use orchestrion_model::ModelError;
 use orchestrion_model::condition::Labels;
 use orchestrion_model::prior::{TokenModel, Window};
 
-use crate::{
-    Cancel, Event, GenerateError, Progress, RequestError, Sampler, Session, SessionFile, WindowPlan, uniform,
-};
+use crate::{Cancel, Event, GenerateError, Progress, RequestError, Sampler, Session, SessionFile, WindowPlan, uniform};
 
 /// Gives the priors of a model. Only one is alive at a time. Any `FnMut(level)` that opens a prior does.
 pub trait Priors {
@@ -108,18 +106,20 @@ impl Run<'_> {
         let (takes, total) = (session.request().takes, session.total(level));
         let done = takes * session.done(level) + batch.start * plan.new_tokens();
         let mut rows = vec![Vec::with_capacity(plan.new_tokens()); batch.len()];
-        let mut logits = Vec::new();
         for (step, position) in (start + known..plan.end()).enumerate() {
             if self.cancel.is_cancelled() {
-                return Err(GenerateError::Interrupted { level, done: takes * session.done(level), total: takes * total });
+                return Err(GenerateError::Interrupted {
+                    level,
+                    done: takes * session.done(level),
+                    total: takes * total,
+                });
             }
             let seen: Vec<&[u32]> = if step == 0 {
                 batch.clone().map(|take| &session.stream(level, take)[start..position]).collect()
             } else {
                 rows.iter().map(|row: &Vec<u32>| &row[step - 1..]).collect()
             };
-            logits.clear();
-            logits.extend(prior.advance(&seen).map_err(failed)?);
+            let logits = prior.advance(&seen).map_err(failed)?;
             let size = prior.codebook_size();
             if logits.len() != batch.len() * size {
                 let what = format!("{} logits for {} takes of {size} tokens", logits.len(), batch.len());

@@ -184,7 +184,9 @@ pub enum RequestError {
         shortest: f64,
     },
     /// The song would be shorter than the part of it that is made.
-    #[error("a song of {given} seconds has no part of {seconds}; hint: use a song length from {seconds} to {limit} seconds")]
+    #[error(
+        "a song of {given} seconds has no part of {seconds}; hint: use a song length from {seconds} to {limit} seconds"
+    )]
     SongSeconds {
         /// Length of the song.
         given: f64,
@@ -246,7 +248,9 @@ pub enum RequestError {
         count: usize,
     },
     /// A level without the one above.
-    #[error("level {level} follows the tokens of level {above}, which are not all there; hint: make level {above} too, or give its tokens")]
+    #[error(
+        "level {level} follows the tokens of level {above}, which are not all there; hint: make level {above} too, or give its tokens"
+    )]
     MissingAbove {
         /// Level to make.
         level: usize,
@@ -262,7 +266,9 @@ pub enum RequestError {
         takes: usize,
     },
     /// An empty blend, or a weight that is not a number.
-    #[error("the {table} of take {take} is empty or has a weight that is not a number; hint: give names with plain weights")]
+    #[error(
+        "the {table} of take {take} is empty or has a weight that is not a number; hint: give names with plain weights"
+    )]
     Blend {
         /// The take.
         take: usize,
@@ -270,7 +276,9 @@ pub enum RequestError {
         table: &'static str,
     },
     /// A prompt longer than the song.
-    #[error("level {level}: {given} tokens are there, but the song has only {total}; hint: ask for {seconds:.2} seconds or more, or shorten the prompt")]
+    #[error(
+        "level {level}: {given} tokens are there, but the song has only {total}; hint: ask for {seconds:.2} seconds or more, or shorten the prompt"
+    )]
     PromptTooLong {
         /// The level.
         level: usize,

@@ -168,5 +168,4 @@ fn peak(logits: &[f32]) -> Result<(usize, f32), DrawError> {
 }
 
 #[cfg(test)]
-#[path = "sampler_tests.rs"]
 mod tests;

@@ -145,7 +145,7 @@ impl Session {
 
     /// Appends the new tokens of a window, one row a take.
     pub(crate) fn append(&mut self, level: usize, rows: &[Vec<u32>]) {
-        for (take, row) in self.streams.iter_mut().nth(level).into_iter().flatten().zip(rows) {
+        for (take, row) in self.streams.get_mut(level).into_iter().flatten().zip(rows) {
             take.extend_from_slice(row);
         }
     }
@@ -156,11 +156,10 @@ impl Session {
     /// If the codec's sizes are beyond what token files hold.
     pub fn to_tokens(&self) -> Result<Tokens, SessionError> {
         let levels = self.shape.levels.iter().zip(&self.streams).enumerate();
-        let streams = levels.map(|(level, (shape, takes))| {
-            TokenStream::from_rows(level, shape.hop_length, shape.codebook_size, takes)
-        });
+        let streams = levels
+            .map(|(level, (shape, takes))| TokenStream::from_rows(level, shape.hop_length, shape.codebook_size, takes));
         let streams = streams.collect::<Result<Vec<_>, _>>()?;
-        let sha256 = fingerprint(&self.request, &self.model, &streams);
+        let sha256 = fingerprint(&self.request, &self.model, self.shape.sample_rate, &streams);
         let record = Record { request: self.request.clone(), model: self.model.clone(), sha256 };
         // Strings and numbers only: every number was checked to be finite.
         let record = serde_json::to_value(record).unwrap_or_default();
@@ -175,7 +174,7 @@ impl Session {
         let record = tokens.metadata.remove(RECORD).ok_or("it holds tokens, but no session")?;
         let Record { request, model, sha256 }: Record =
             serde_json::from_value(record).map_err(|error| format!("its record is damaged: {error}"))?;
-        if fingerprint(&request, &model, &tokens.streams) != sha256 {
+        if fingerprint(&request, &model, tokens.sample_rate, &tokens.streams) != sha256 {
             return Err("its content does not match its checksum".into());
         }
         let shape = token_shape(&tokens)?;
@@ -257,10 +256,10 @@ fn token_shape(tokens: &Tokens) -> Result<SongShape, String> {
 }
 
 /// SHA-256 of everything a session's future depends on.
-fn fingerprint(request: &SampleRequest, model: &str, streams: &[TokenStream]) -> String {
+fn fingerprint(request: &SampleRequest, model: &str, sample_rate: u32, streams: &[TokenStream]) -> String {
     let mut hash = Sha256::new();
     let request = serde_json::to_value(request).unwrap_or_default();
-    hash.update(Value::from_iter([request, model.into()]).to_string());
+    hash.update(Value::from_iter([request, model.into(), sample_rate.into()]).to_string());
     for stream in streams {
         hash.update(format!("{} {} {} {}", stream.level, stream.hop_length, stream.codebook_size, stream.time));
         for code in &stream.codes {

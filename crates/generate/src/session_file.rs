@@ -89,7 +89,9 @@ pub enum SessionError {
         holder: Holder,
     },
     /// The model is not the one that began the session.
-    #[error("the session was begun with model `{began}`, not with `{given}`; hint: continue it with the model that began it")]
+    #[error(
+        "the session was begun with model `{began}`, not with `{given}`; hint: continue it with the model that began it"
+    )]
     OtherModel {
         /// Model that began it.
         began: String,

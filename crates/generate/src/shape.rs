@@ -34,7 +34,8 @@ impl SongShape {
         if let Some(level) = spec.streams.iter().position(|stream| stream.codebooks != 1) {
             return Err(RequestError::Shape(format!("level {level} has several codebooks for a time step")));
         }
-        let levels = spec.streams.iter().map(|s| LevelShape { hop_length: s.hop_length, codebook_size: s.codebook_size });
+        let levels =
+            spec.streams.iter().map(|s| LevelShape { hop_length: s.hop_length, codebook_size: s.codebook_size });
         let shape = Self { sample_rate: spec.sample_rate, levels: levels.collect() };
         shape.validate()?;
         Ok(shape)

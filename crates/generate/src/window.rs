@@ -162,9 +162,8 @@ mod tests {
 
     #[test]
     fn hops_follow_the_level_above() {
-        let starts = |fraction| -> Vec<usize> {
-            WindowLayout::from_fraction(48, 32, fraction, 4).unwrap().starts().collect()
-        };
+        let starts =
+            |fraction| -> Vec<usize> { WindowLayout::from_fraction(48, 32, fraction, 4).unwrap().starts().collect() };
         assert_eq!(starts(0.3), [0, 8, 16], "9 tokens are rounded down to 8");
         assert_eq!(starts(0.01), [0, 4, 8, 12, 16], "never less than one token of the level above");
         assert_eq!(starts(1.0), [0, 16]);
@@ -231,7 +230,8 @@ mod tests {
         let values: serde_json::Value = serde_json::from_str(&text).unwrap();
         for case in values["starts"].as_array().unwrap() {
             let number = |key: &str| case[key].as_u64().unwrap() as usize;
-            let golden: Vec<usize> = case["starts"].as_array().unwrap().iter().map(|x| x.as_u64().unwrap() as usize).collect();
+            let golden: Vec<usize> =
+                case["starts"].as_array().unwrap().iter().map(|x| x.as_u64().unwrap() as usize).collect();
             let layout = WindowLayout::new(number("total"), number("n_ctx"), number("hop"), 1).unwrap();
             assert_eq!(layout.starts().collect::<Vec<_>>(), golden, "{case}");
         }

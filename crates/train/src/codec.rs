@@ -66,7 +66,7 @@ impl CodecTask {
         };
         let train = Crops::open(manifest, settings(Split::Train))?;
         let held_out = Crops::open(manifest, settings(Split::Valid)).or_else(|_| Crops::open(manifest, settings(Split::Test)))?;
-        let codec = match from {
+        let mut codec = match from {
             Some(folder) => {
                 if folder.config().codec != *network {
                     return Err(TrainError::Model(ModelError::Config {
@@ -78,6 +78,7 @@ impl CodecTask {
             }
             None => network.init(&mut Random::new(recipe.run.seed), device)?,
         };
+        move_to(&mut codec, device);
         let bandwidth = match from.and_then(|f| f.config().bandwidth) {
             Some(bandwidth) => bandwidth,
             None => {
@@ -152,7 +153,8 @@ impl Task for CodecTask {
                 let [n, width, time] = latents.dims();
                 let rows: Vec<f32> = latents.swap_dims(1, 2).reshape([n * time * width]).into_data().iter().collect();
                 let candidates = level.codebook.candidates(&rows, &mut random);
-                level.codebook.fill(candidates);
+                let [size, _] = level.codebook.dims();
+                level.codebook.fill(candidates, self.recipe.restart.counts(n * time, size)[1]);
             }
         }
         let mut metrics = Metrics::new();
@@ -178,7 +180,8 @@ impl Task for CodecTask {
             let usage = match self.recipe.codebook {
                 CodebookUpdate::Ema => {
                     let candidates = book.candidates(&seen.rows, &mut random);
-                    let (mu, threshold) = (self.recipe.codebook_decay, self.recipe.restart_threshold);
+                    let [threshold, _] = self.recipe.restart.counts(seen.codes.len(), size);
+                    let mu = self.recipe.codebook_decay;
                     book.update(&seen.rows, &seen.codes, &candidates, mu, threshold)
                 }
                 CodebookUpdate::Gradient => {

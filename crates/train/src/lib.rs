@@ -15,6 +15,6 @@ pub use codec::CodecTask;
 pub use error::TrainError;
 pub use metrics::{MetricsLog, Row};
 pub use prior::PriorTask;
-pub use recipe::{CodecRecipe, DataRecipe, Kind, PriorRecipe, Recipe, RunRecipe};
+pub use recipe::{CodecRecipe, DataRecipe, Kind, PriorRecipe, Recipe, Restart, RunRecipe};
 pub use schedule::{Decay, Schedule};
 pub use trainer::{Event, Metrics, Outcome, Preview, Task, Trainer};

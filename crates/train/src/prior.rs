@@ -95,7 +95,7 @@ impl PriorTask {
         }
         let config = configure(prior_recipe, &base, artists.len(), genres.len())?;
         let level = prior_recipe.level;
-        let prior = match from {
+        let mut prior = match from {
             Some(folder) => {
                 if folder.config().priors.get(&level) != Some(&config) {
                     return Err(ModelError::Config {
@@ -108,6 +108,7 @@ impl PriorTask {
             }
             None => config.init(&mut Random::new(recipe.run.seed), device)?,
         };
+        move_to(&mut prior, device);
         let settings = |split| WindowSettings {
             level,
             context: prior_recipe.transformer.context,

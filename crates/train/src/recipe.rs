@@ -56,9 +56,38 @@ pub struct CodecRecipe {
     /// Decay of the codebooks' moving averages.
     #[serde(default = "default_mu")]
     pub codebook_decay: f32,
-    /// Moving count below which an entry is restarted.
-    #[serde(default = "default_threshold")]
-    pub restart_threshold: f32,
+    /// When an entry counts as unused and is restarted.
+    #[serde(default)]
+    pub restart: Restart,
+}
+
+/// When a codebook entry counts as unused.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Restart {
+    /// Below this moving count of latents a batch: 1 in the paper's program, whose batches are large.
+    Count(f32),
+    /// Below this fraction of an even share of the batch: fit for small batches.
+    Share(f32),
+}
+
+impl Default for Restart {
+    fn default() -> Self {
+        Self::Count(1.0)
+    }
+}
+
+impl Restart {
+    /// Threshold, and the count that entries start with, for a codebook of `size` and batches of `tokens`.
+    pub(crate) fn counts(self, tokens: usize, size: usize) -> [f32; 2] {
+        match self {
+            Self::Count(count) => [count, 1.0],
+            Self::Share(share) => {
+                let even = tokens as f32 / size.max(1) as f32;
+                [share * even, even]
+            }
+        }
+    }
 }
 
 /// A prior over one level.
@@ -169,9 +198,6 @@ fn one_batch() -> u64 {
 }
 fn default_mu() -> f32 {
     0.99
-}
-fn default_threshold() -> f32 {
-    1.0
 }
 fn default_max_seconds() -> f64 {
     600.0

@@ -108,7 +108,7 @@ pub enum Outcome {
 }
 
 /// A run in its folder.
-pub struct Trainer<'a, T: Task> {
+pub struct Trainer<'a, 'p, T: Task> {
     /// What is trained.
     pub task: T,
     /// Where the run lives: `state.safetensors`, `metrics.jsonl`, `samples/`, and the model folder's files.
@@ -122,10 +122,10 @@ pub struct Trainer<'a, T: Task> {
     /// Hears what happens.
     pub report: &'a mut dyn FnMut(Event),
     /// Makes sound samples at every save.
-    pub preview: Option<&'a mut dyn Preview>,
+    pub preview: Option<&'p mut dyn Preview>,
 }
 
-impl<T: Task> Trainer<'_, T> {
+impl<T: Task> Trainer<'_, '_, T> {
     /// Runs to the end, or until asked to stop, from the run's state if there is one.
     ///
     /// # Errors

@@ -112,7 +112,7 @@ mod tests {
         let mut random = Random::new(7);
         let mut codec = config.init(&mut random, &Device::flex()).unwrap();
         for level in &mut codec.levels {
-            level.codebook.fill((0..16 * 6).map(|_| random.normal() * 0.2).collect());
+            level.codebook.fill((0..16 * 6).map(|_| random.normal() * 0.2).collect(), 1.0);
         }
         let samples: Vec<f32> = (0..3000).map(|_| random.normal() * 0.3).collect();
         for level in 0..2 {

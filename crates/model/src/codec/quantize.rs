@@ -120,11 +120,12 @@ impl Codebook {
         Quantized { codes, output, commit, codebook, fit, rows: rows.into_data().iter().collect() }
     }
 
-    /// Fills the entries with `candidates` (`[size, width]` rows of the first batch).
-    pub fn fill(&mut self, candidates: Vec<f32>) {
-        let [size, width] = self.k.dims();
-        self.sums = Some(CodebookSums { sum: candidates.clone(), count: vec![1.0; size] });
-        self.put(candidates, [size, width]);
+    /// Fills the entries with `candidates` (`[size, width]` rows of the first batch), each counting as `count` latents
+    /// (1 in the paper's program).
+    pub fn fill(&mut self, candidates: Vec<f32>, count: f32) {
+        let dims = self.k.dims();
+        self.put(candidates, dims);
+        self.restore(count);
     }
 
     /// Takes the entries as they are, each counting as `count` latents: what a codebook read from a file starts from.
@@ -202,7 +203,7 @@ mod tests {
     fn unused_entries_restart_and_used_ones_follow_their_rows() {
         let device = Device::flex();
         let mut book = Codebook::init(3, 1, &device);
-        book.fill(vec![0.0, 1.0, 9.0]);
+        book.fill(vec![0.0, 1.0, 9.0], 1.0);
         let rows = [0.2, 0.2, 1.1, 1.1];
         let codes = book.nearest(Tensor::from_data(TensorData::new(rows.to_vec(), [4, 1]), &device)).0;
         assert_eq!(codes, [0, 0, 1, 1]);

@@ -1,0 +1,5 @@
+//! One file a verb.
+
+pub mod data;
+mod preview;
+pub mod train;

@@ -1,0 +1,92 @@
+//! Sound samples in a run's folder, while it trains.
+
+use burn::tensor::Device;
+use orchestrion_audio::{Clip, ReadOptions, spectrum};
+use orchestrion_data::{Manifest, Split};
+use orchestrion_generate::{Cancel, Event, Run, SampleRequest, Session, SongShape, decode_take};
+use orchestrion_model::codec::Codec;
+use orchestrion_model::prior::{PriorDecoder, TokenModel};
+use orchestrion_model::store::{ModelFolder, Source};
+use orchestrion_page::Spectrogram;
+use orchestrion_train::Preview;
+use std::fmt::Display;
+use std::path::Path;
+
+/// Seconds of a held-out recording that a codec's samples show.
+const SECONDS: f64 = 8.0;
+
+fn word(error: impl Display) -> String {
+    error.to_string()
+}
+
+/// Writes a sound and its spectrogram beside each other.
+fn write(to: &Path, name: &str, clip: &Clip) -> Result<(), String> {
+    std::fs::create_dir_all(to).map_err(|e| format!("`{}`: {e}", to.display()))?;
+    orchestrion_audio::write(&to.join(format!("{name}.flac")), clip, &[]).map_err(word)?;
+    let mel = spectrum::log_mel(&clip.mono(), clip.sample_rate).map_err(word)?;
+    let decibels = mel.values.iter().map(|v| 20.0 * v).collect();
+    let picture = Spectrogram::new(decibels, mel.frames, mel.bins).map_err(word)?.png(None).map_err(word)?;
+    orchestrion_data::write_whole(&to.join(format!("{name}.png")), &picture).map_err(word)
+}
+
+/// A held-out recording through every level of a codec.
+pub struct CodecPreview {
+    original: Clip,
+}
+
+impl CodecPreview {
+    /// Takes a stretch from the first held-out track; none without one.
+    pub fn new(manifest: &Manifest) -> Option<Self> {
+        let entry = manifest.of_split(Split::Valid).next().or_else(|| manifest.of_split(Split::Test).next())?;
+        let offset = ((entry.duration - SECONDS) / 2.0).clamp(0.0, 20.0);
+        let options = ReadOptions::part(offset, SECONDS);
+        orchestrion_audio::read(&manifest.audio_path(entry), &options).ok().map(|original| Self { original })
+    }
+}
+
+impl Preview for CodecPreview {
+    fn preview(&mut self, folder: &Path, to: &Path, step: u64) -> Result<(), String> {
+        let model = ModelFolder::open(Source::Folder(folder.to_owned())).map_err(word)?;
+        let codec = model.codec(&Device::flex()).map_err(word)?;
+        let spec = codec.spec();
+        let original = orchestrion_audio::resample(&self.original, spec.sample_rate).map_err(word)?;
+        let samples = original.mono();
+        write(to, "original", &Clip::from_mono(samples.clone(), spec.sample_rate))?;
+        for level in 0..spec.streams.len() {
+            let codes = codec.encode(&samples, level).map_err(word)?;
+            let sound = codec.decode(&codes, level).map_err(word)?;
+            write(to, &format!("step-{step:06}-level-{level}"), &Clip::from_mono(sound, spec.sample_rate))?;
+        }
+        Ok(())
+    }
+}
+
+/// The newest prior's tokens, from nothing, when it is a top prior.
+pub struct PriorPreview;
+
+impl Preview for PriorPreview {
+    fn preview(&mut self, folder: &Path, to: &Path, step: u64) -> Result<(), String> {
+        let model = ModelFolder::open(Source::Folder(folder.to_owned())).map_err(word)?;
+        let codec = model.codec(&Device::flex()).map_err(word)?;
+        let shape = SongShape::of(&codec.spec()).map_err(word)?;
+        let top = shape.levels.len() - 1;
+        if !model.config().priors.contains_key(&top) {
+            return Ok(());
+        }
+        let mut request = SampleRequest::new(SECONDS, shape.levels.len());
+        request.levels = model.config().priors.keys().copied().collect();
+        request.levels.retain(|&l| (l..=top).all(|k| model.config().priors.contains_key(&k)));
+        request.song_seconds = model.config().sampling.song_seconds.or(Some(60.0));
+        let finest = request.levels.iter().copied().min().unwrap_or(top);
+        let mut session = Session::new(request, shape, "preview", None).map_err(word)?;
+        let mut open = |level: usize| {
+            let prior = PriorDecoder::new(model.prior(level, &Device::flex())?)?;
+            Ok(Box::new(prior) as Box<dyn TokenModel>)
+        };
+        let cancel = Cancel::new();
+        let mut run = Run { priors: &mut open, file: None, progress: &mut |_: &Event| {}, cancel: &cancel };
+        run.make_all(&mut session).map_err(word)?;
+        let sound = decode_take(&codec, &session, finest, 0).map_err(word)?;
+        write(to, &format!("step-{step:06}"), &Clip::from_mono(sound, codec.spec().sample_rate))
+    }
+}

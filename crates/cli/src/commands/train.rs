@@ -1,0 +1,126 @@
+//! `orchestrion train`.
+
+use crate::failure::Failure;
+use crate::model::{self, DeviceChoice};
+use crate::progress::{Meter, duration};
+use burn::tensor::Device;
+use orchestrion_data::{Manifest, TokenCache};
+use orchestrion_model::store::ModelFolder;
+use orchestrion_train::{CodecTask, Event, Kind, Outcome, Preview, PriorTask, Recipe, Task, Trainer};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Options of `orchestrion train`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Recipe: what to train, and how
+    recipe: PathBuf,
+    /// Folder of the run; it is also a model folder, and a stopped run goes on in it
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+    /// Manifest of the recordings (for a codec)
+    #[arg(long, value_name = "MANIFEST")]
+    data: Option<PathBuf>,
+    /// Folder with the tokens that `data tokenize` wrote (for a prior)
+    #[arg(long, value_name = "FOLDER")]
+    tokens: Option<PathBuf>,
+    /// Model folder with the codec, and the priors trained so far (for a prior)
+    #[arg(long, value_name = "FOLDER")]
+    model: Option<PathBuf>,
+    /// Model folder to take the first weights from
+    #[arg(long, value_name = "FOLDER")]
+    from: Option<PathBuf>,
+    /// Change of the recipe, as in `--set run.steps=100`
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    changes: Vec<String>,
+    /// Make no sound samples
+    #[arg(long)]
+    no_samples: bool,
+    #[command(flatten)]
+    device: DeviceChoice,
+}
+
+/// Runs it.
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let recipe = Recipe::read(&arguments.recipe, &arguments.changes)?;
+    let device = arguments.device.open()?.autodiff();
+    let from = arguments.from.as_deref().map(model::open).transpose()?;
+    let need = |option: &Option<PathBuf>, name: &str| {
+        option.clone().ok_or_else(|| Failure::usage(format!("this recipe needs `{name}`; hint: see `orchestrion train --help`")))
+    };
+    match &recipe.kind {
+        Kind::Codec(_) => {
+            let manifest = Manifest::read(&need(&arguments.data, "--data")?)?;
+            eprintln!("reading recordings");
+            let task = CodecTask::new(&recipe, &manifest, from.as_ref(), &device)?;
+            let mut samples = (!arguments.no_samples).then(|| super::preview::CodecPreview::new(&manifest)).flatten();
+            go(task, recipe, &arguments, device, samples.as_mut().map(|s| s as &mut dyn Preview))
+        }
+        Kind::Prior(_) => {
+            let cache = TokenCache::open(&need(&arguments.tokens, "--tokens")?)?;
+            let base: ModelFolder = model::open(&need(&arguments.model, "--model")?)?;
+            let task = PriorTask::new(&recipe, &cache, base, from.as_ref(), &device)?;
+            let mut samples = (!arguments.no_samples).then_some(super::preview::PriorPreview);
+            go(task, recipe, &arguments, device, samples.as_mut().map(|s| s as &mut dyn Preview))
+        }
+    }
+}
+
+fn go<T: Task>(
+    task: T,
+    recipe: Recipe,
+    arguments: &Arguments,
+    device: Device,
+    preview: Option<&mut dyn Preview>,
+) -> Result<(), Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    let handler = ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("stopping after this step; once more to stop at once");
+    });
+    handler.map_err(|e| Failure::new(format!("cannot listen for interrupts: {e}")))?;
+    let mut meter: Option<Meter> = None;
+    let mut smooth = None;
+    let name = recipe.name.clone();
+    let mut report = |event: Event| match event {
+        Event::Started { step, steps } => {
+            if step > 0 {
+                eprintln!("going on after step {step}");
+            }
+            meter = Some(Meter::new(&format!("training {name}"), step, steps));
+        }
+        Event::Step { step, loss, speed } => {
+            let mean = smooth.map_or(loss, |m: f64| 0.95 * m + 0.05 * loss);
+            if loss.is_finite() {
+                smooth = Some(mean);
+            }
+            if let Some(meter) = &mut meter {
+                meter.set(step, || format!("step {step}  loss {mean:.3}  {speed:.2}x real time"));
+            }
+        }
+        Event::Saved { step, metrics } => {
+            let held_out: Vec<String> =
+                metrics.iter().filter(|(k, _)| k.starts_with("held-out")).map(|(k, v)| format!("{k} {v:.3}")).collect();
+            eprintln!("saved step {step}  {}", held_out.join("  "));
+        }
+        Event::Warning(text) => eprintln!("warning: {text}"),
+    };
+    let begun = std::time::Instant::now();
+    let mut trainer =
+        Trainer { task, run: arguments.out.clone(), recipe, device, stop: &stop, report: &mut report, preview };
+    let outcome = trainer.run()?;
+    match outcome {
+        Outcome::Finished => {
+            eprintln!("finished in {}: `{}` is a model folder", duration(begun.elapsed().as_secs_f64()), arguments.out.display());
+            Ok(())
+        }
+        Outcome::Stopped => Err(Failure::interrupted(format!(
+            "stopped; hint: the same command goes on from `{}`",
+            arguments.out.display()
+        ))),
+    }
+}

@@ -1,0 +1,70 @@
+//! Which model, on which device.
+
+use crate::failure::Failure;
+use burn::tensor::Device;
+use orchestrion_data::fingerprint;
+use orchestrion_model::store::{ModelFolder, Source};
+use std::path::{Path, PathBuf};
+
+/// The model that is part of the program.
+pub const EMBEDDED: &str = "tiny";
+
+#[cfg(feature = "embedded")]
+mod embedded {
+    include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
+}
+
+/// Options that choose a model.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ModelChoice {
+    /// Model folder (a training run is one), or `tiny`, which is part of the program
+    #[arg(long, value_name = "FOLDER", default_value = EMBEDDED)]
+    pub model: PathBuf,
+}
+
+impl ModelChoice {
+    /// Opens it: configuration and index, no weights yet.
+    pub fn open(&self) -> Result<ModelFolder, Failure> {
+        open(&self.model)
+    }
+}
+
+/// Opens a model folder, or the one within the program.
+pub fn open(path: &Path) -> Result<ModelFolder, Failure> {
+    if path.is_dir() {
+        return Ok(ModelFolder::open(Source::Folder(path.to_owned()))?);
+    }
+    if path == Path::new(EMBEDDED) {
+        #[cfg(feature = "embedded")]
+        return Ok(ModelFolder::open(Source::Embedded { name: EMBEDDED, files: embedded::FILES })?);
+    }
+    Err(Failure::usage(format!(
+        "no model `{}`; hint: give a model folder with `--model`{}",
+        path.display(),
+        if cfg!(feature = "embedded") { ", or leave the option out for the built-in one" } else { "" }
+    )))
+}
+
+/// What tells models apart.
+pub fn identity(folder: &ModelFolder) -> Result<String, Failure> {
+    let hash = fingerprint(folder.contents()?);
+    Ok(format!("{} {}", folder.config().name, &hash[..16.min(hash.len())]))
+}
+
+/// Options that choose a device.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DeviceChoice {
+    /// Where networks run: `cpu`, or `gpu` in builds with a GPU feature
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: String,
+}
+
+impl DeviceChoice {
+    /// The device.
+    pub fn open(&self) -> Result<Device, Failure> {
+        match self.device.as_str() {
+            "cpu" => Ok(Device::flex()),
+            other => Err(Failure::usage(format!("no device `{other}` in this build; hint: use `--device cpu`"))),
+        }
+    }
+}
