@@ -18,7 +18,10 @@ KICK, STICK, SHAKER, LOW_DRUM, HIGH_DRUM = 36, 37, 70, 64, 63
 
 @dataclass(frozen=True)
 class Band:
-    """`lead`, `bass` and `chords` are General MIDI programs counted from 0."""
+    """`lead`, `bass` and `chords` are General MIDI programs counted from 0.
+
+    The volumes (0 to 127) put the bass about 4 dB and the chords 7 dB or more below the lead.
+    """
 
     name: str
     lead: int
@@ -26,14 +29,22 @@ class Band:
     chords: int = 25
     broken: bool = False
     percussion: str = ""
+    bass_volume: int = 100
+    chord_volume: int = 100
 
-    def programs(self):
-        return {MELODY: self.lead, BASS: self.bass, CHORDS: self.chords}
+    def channels(self):
+        """`{channel: (program, volume)}`"""
+        return {
+            MELODY: (self.lead, 127),
+            BASS: (self.bass, self.bass_volume),
+            CHORDS: (self.chords, self.chord_volume),
+            PERCUSSION: (0, 127),
+        }
 
 
 BANDS = (
-    Band("Fiddle Band", lead=40),
-    Band("Accordion Band", lead=21, chords=0, percussion="brushes"),
+    Band("Fiddle Band", lead=40, bass_volume=88, chord_volume=82),
+    Band("Accordion Band", lead=21, chords=0, percussion="brushes", bass_volume=92),
     Band("Banjo Band", lead=105, percussion="shaker"),
     Band("Flute Band", lead=73, bass=45, chords=46, broken=True, percussion="frame drum"),
 )
@@ -94,7 +105,7 @@ def beat(band, start, half, jig, rng):
     if band.percussion == "brushes":
         hits = [(0, KICK, 62), (quavers - 1 if jig else 2, STICK, 44)]
     elif band.percussion == "shaker":
-        hits = [(i, SHAKER, 60 if i == 0 else 42) for i in range(quavers)]
+        hits = [(i, SHAKER, 84 if i == 0 else 60) for i in range(quavers)]
     elif band.percussion == "frame drum":
         hits = [(0, LOW_DRUM, 70), (quavers - 1, HIGH_DRUM, 46)]
     else:

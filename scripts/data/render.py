@@ -14,6 +14,7 @@ TICKS = 480
 TAIL = 3.0  # seconds that the last chord may ring before the silence is trimmed
 RMS, PEAK = 0.1, 0.98
 SILENCE = 10 ** (-60 / 20)  # of full scale, after levelling
+LOWEST = 20.0  # hertz; nothing below is kept
 SUBTYPE = "PCM_16"
 
 
@@ -21,10 +22,12 @@ class RenderError(Exception):
     """The synthesizer or a decoder gave no sound."""
 
 
-def write_midi(events, programs, tempo, path):
+def write_midi(events, channels, tempo, path):
     """`tempo` in beats a minute; pitches outside of the piano's range are moved in by octaves."""
     track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=round(6e7 / tempo))])
-    track += [mido.Message("program_change", channel=c, program=p) for c, p in programs.items()]
+    for channel, (program, volume) in channels.items():
+        track.append(mido.Message("program_change", channel=channel, program=program))
+        track.append(mido.Message("control_change", channel=channel, control=7, value=volume))
     queue = []
     for onset, length, pitch, channel, velocity in events:
         while pitch < 21:
@@ -45,11 +48,11 @@ def write_midi(events, programs, tempo, path):
     midi.save(path)
 
 
-def synthesize(events, programs, tempo, end, soundfont, rate):
+def synthesize(events, channels, tempo, end, soundfont, rate):
     """Mono samples of the events; `end` is the length in beats."""
     with tempfile.TemporaryDirectory() as folder:
         midi, raw = Path(folder, "a.mid"), Path(folder, "a.raw")
-        write_midi(events, programs, tempo, midi)
+        write_midi(events, channels, tempo, midi)
         command = ["fluidsynth", "-ni", "-q", "-g", "0.6", "-C", "0", "-R", "1", "-r", str(rate), "-O", "s16", "-T", "raw"]
         command += ["-o", "synth.reverb.room-size=0.4", "-o", "synth.reverb.level=0.5", "-o", "synth.dynamic-sample-loading=1"]
         done = subprocess.run([*command, "-F", str(raw), str(soundfont), str(midi)], capture_output=True, text=True, timeout=600)
@@ -69,9 +72,16 @@ def decode(paths, rate):
     return np.sum([s[:length] for s in stems], axis=0)
 
 
+def without_offset(samples, rate):
+    """Take out what is below 20 Hz: soundfont loops drift, and a drifting offset would hide the silent tail."""
+    padded = np.fft.rfft(samples, 1 << (len(samples) + rate).bit_length())
+    frequency = np.arange(len(padded)) * (rate / 2) / (len(padded) - 1)
+    padded *= np.clip((frequency - LOWEST / 2) / (LOWEST / 2), 0.0, 1.0)
+    return np.fft.irfft(padded)[: len(samples)].astype(np.float32)
+
+
 def level(samples):
-    """No offset, RMS 0.1 (-20 dBFS), and not over 0.98 anywhere: the codec's losses then weigh all tracks alike."""
-    samples = samples - samples.mean()
+    """RMS 0.1 (-20 dBFS), and not over 0.98 anywhere: the codec's losses then weigh all tracks alike."""
     samples = samples * (RMS / max(1e-4, float(np.sqrt((samples**2).mean()))))
     return samples * min(1.0, PEAK / max(1e-6, float(np.abs(samples).max())))
 
@@ -89,7 +99,7 @@ def trim(samples, rate):
 
 def save(samples, rate, path):
     """Level, trim and write a FLAC file, whole or not at all."""
-    samples = level(trim(level(samples), rate))
+    samples = level(trim(level(without_offset(samples, rate)), rate))
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     with open(part, "wb") as file:

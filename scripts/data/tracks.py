@@ -18,7 +18,7 @@ import render
 import tune
 
 RECORDINGS = Path(__file__).with_name("recordings.jsonl")
-VERSION = "1"  # change when the same score would sound different: it is part of a file's name
+VERSION = "2"  # change when the same score would sound different: it is part of a file's name
 LINKS = {"MIT": "https://opensource.org/license/mit", "CC-BY-3.0": "https://creativecommons.org/licenses/by/3.0/"}
 SCORE_LICENCE = "public domain (composition); MIT (FluidR3 GM soundfont)"
 SHARE_TEST, SHARE_VALID = 0.05, 0.05
@@ -161,5 +161,5 @@ def make(track, keys, soundfont, rate, path):
         samples = render.decode(track.source, rate)
     else:
         events, end = arranged(track.source, track.player, keys, track.identity)
-        samples = render.synthesize(events, track.player.programs(), track.tempo, end, soundfont, rate)
+        samples = render.synthesize(events, track.player.channels(), track.tempo, end, soundfont, rate)
     render.save(samples, rate, path)

@@ -19,11 +19,25 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Make music: needs no argument
+    Sample(Box<commands::sample::Arguments>),
+    /// Turn a recording into tokens
+    Encode(commands::encode::Arguments),
+    /// Turn tokens into sound
+    Decode(commands::decode::Arguments),
     /// Train a codec, a prior or an upsampler from a recipe
     Train(commands::train::Arguments),
     /// Prepare recordings for training
     #[command(subcommand)]
     Data(commands::data::Verb),
+    /// Measure a codec or a prior on held-out recordings
+    #[command(subcommand)]
+    Eval(commands::eval::Verb),
+    /// Look into a model folder, or put one together
+    #[command(subcommand)]
+    Model(commands::model::Verb),
+    /// Say what this machine has, and whether a model fits
+    Doctor(commands::doctor::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -34,8 +48,14 @@ fn main() -> ExitCode {
         }
     }));
     let result = std::panic::catch_unwind(|| match Arguments::parse().verb {
+        Verb::Sample(arguments) => commands::sample::run(*arguments),
+        Verb::Encode(arguments) => commands::encode::run(arguments),
+        Verb::Decode(arguments) => commands::decode::run(arguments),
         Verb::Train(arguments) => commands::train::run(arguments),
         Verb::Data(verb) => commands::data::run(verb),
+        Verb::Eval(verb) => commands::eval::run(verb),
+        Verb::Model(verb) => commands::model::run(verb),
+        Verb::Doctor(arguments) => commands::doctor::run(arguments),
     });
     match result {
         Ok(Ok(())) => ExitCode::SUCCESS,

@@ -1,5 +1,10 @@
-//! Honest figures: reconstruction by codecs, likelihood by priors.
+//! Honest figures: reconstruction by codecs, likelihood by priors, each beside its baselines.
 
 mod error;
+mod likelihood;
+mod ngram;
+mod reconstruction;
 
 pub use error::EvaluateError;
+pub use likelihood::{LikelihoodReport, likelihood};
+pub use reconstruction::{ReconstructionReport, ReconstructionRow, reconstruction};

@@ -1,5 +1,12 @@
 //! One file a verb.
 
 pub mod data;
+pub mod decode;
+pub mod doctor;
+pub mod encode;
+pub mod eval;
+pub mod model;
 mod preview;
+pub mod sample;
+mod sample_output;
 pub mod train;

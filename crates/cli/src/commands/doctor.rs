@@ -1,0 +1,98 @@
+//! `orchestrion doctor`.
+
+use crate::failure::Failure;
+use crate::model::ModelChoice;
+use burn::tensor::Device;
+use orchestrion_model::nn::count_parameters;
+use serde_json::json;
+
+/// Options of `orchestrion doctor`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    model: ModelChoice,
+    /// Takes to make at once
+    #[arg(long, default_value_t = 1)]
+    takes: usize,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Memory of the machine in bytes: all, and what is free to use. `None` where the system does not say.
+fn memory() -> Option<[u64; 2]> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let find = |key: &str| {
+        let line = text.lines().find(|l| l.starts_with(key))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kb| kb * 1024)
+    };
+    Some([find("MemTotal:")?, find("MemAvailable:")?])
+}
+
+/// Vector instructions that the kernels would use.
+fn instructions() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::arch::is_x86_feature_detected!("avx512f") {
+            return "AVX-512";
+        }
+        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+            return "AVX2";
+        }
+    }
+    if cfg!(target_arch = "aarch64") { "NEON" } else { "portable" }
+}
+
+/// Runs it.
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let folder = arguments.model.open()?;
+    let device = Device::flex();
+    let config = folder.config();
+    let codec = count_parameters(&mut folder.codec(&device)? ) as u64 * 4;
+    // A prior is unpacked once for the conditioner and packed once for the engine.
+    let mut largest = 0;
+    for (&level, prior) in &config.priors {
+        let weights = count_parameters(&mut folder.prior(level, &device)?) as u64 * 4 * 3;
+        let t = &prior.transformer;
+        let cache = (t.depth * 2 * t.state() * t.context * arguments.takes) as u64 * 4;
+        let conditions = (2 * t.width * t.context * arguments.takes) as u64 * 4;
+        largest = largest.max(weights + cache + conditions);
+    }
+    // The codec works on chunks of half a million samples.
+    let widest = config.codec.width * config.codec.multipliers.iter().max().copied().unwrap_or(1);
+    let first = config.codec.strides.first().and_then(|s| s.first()).copied().unwrap_or(1);
+    let decoding = (1u64 << 19) / first as u64 * widest as u64 * 4 * 6;
+    let need = codec + largest.max(decoding) + (64 << 20);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let fits = memory().map(|[_, free]| need < free);
+    let gb = |bytes: u64| bytes as f64 / 1e9;
+    if arguments.json {
+        println!("{:#}", json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "devices": ["cpu"],
+            "threads": threads,
+            "instructions": instructions(),
+            "memory_bytes": memory().map(|m| m[0]),
+            "free_bytes": memory().map(|m| m[1]),
+            "model": config.name,
+            "sampling_bytes": need,
+            "fits": fits,
+        }));
+        return Ok(());
+    }
+    println!("orchestrion {}", env!("CARGO_PKG_VERSION"));
+    println!("devices      cpu");
+    println!("threads      {threads}");
+    println!("instructions {}", instructions());
+    match memory() {
+        Some([all, free]) => println!("memory       {:.1} GB, {:.1} GB free", gb(all), gb(free)),
+        None => println!("memory       the system does not say"),
+    }
+    let verdict = match fits {
+        Some(true) => "it fits",
+        Some(false) => "it does not fit; make fewer takes at once",
+        None => "",
+    };
+    println!("sampling     {} needs about {:.2} GB for {} takes: {verdict}", config.name, gb(need), arguments.takes);
+    Ok(())
+}

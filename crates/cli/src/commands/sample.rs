@@ -1,0 +1,318 @@
+//! `orchestrion sample`.
+
+use super::sample_output::Output;
+use crate::failure::Failure;
+use crate::model::{self, DeviceChoice, ModelChoice};
+use crate::progress::Meter;
+use burn::tensor::Device;
+use orchestrion_data::{LabelTable, Tokens};
+use orchestrion_generate::{
+    Cancel, Event, LevelRequest, Run, SampleRequest, SamplerSettings, Session, SessionFile, SongShape, TakeLabels,
+    decode_take,
+};
+use orchestrion_model::codec::{Codec, VqVae};
+use orchestrion_model::prior::{PriorDecoder, TokenModel};
+use orchestrion_model::store::{ModelConfig, ModelFolder};
+use std::path::PathBuf;
+
+/// Seconds of music when nothing is said.
+const SECONDS: f64 = 20.0;
+
+/// Options of `orchestrion sample`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    model: ModelChoice,
+    /// Artist, or a blend: `fiddle-band:0.7,organ:0.3` (see `orchestrion model info`)
+    #[arg(long, value_name = "NAME")]
+    artist: Option<String>,
+    /// Genre, or a blend
+    #[arg(long, value_name = "NAME")]
+    genre: Option<String>,
+    /// Length to make, a prompt included [default: 20]
+    #[arg(long)]
+    seconds: Option<f64>,
+    /// Length of the whole song that this begins: the timing label
+    #[arg(long, value_name = "SECONDS")]
+    song_seconds: Option<f64>,
+    /// Variants to make
+    #[arg(long)]
+    takes: Option<usize>,
+    /// The same seed gives the same music [default: a new one]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Less is safer, 0 takes the likeliest token; one value, or one a level from level 0 up: `0.9,0.95,1`
+    #[arg(long, value_delimiter = ',', value_name = "T")]
+    temperature: Vec<f64>,
+    /// Draw among the K likeliest tokens; one value, or one a level
+    #[arg(long, value_delimiter = ',', value_name = "K")]
+    top_k: Vec<usize>,
+    /// Draw among the likeliest tokens that make up this share; one value, or one a level
+    #[arg(long, value_delimiter = ',', value_name = "P")]
+    top_p: Vec<f64>,
+    /// How far windows move, as a share of the context; one value, or one a level
+    #[arg(long, value_delimiter = ',', value_name = "H")]
+    hop_fraction: Vec<f64>,
+    /// Recording to continue
+    #[arg(long, value_name = "AUDIO", conflicts_with_all = ["continue_from", "upsample"])]
+    prompt: Option<PathBuf>,
+    /// Seconds of the recording to start from [default: all of it]
+    #[arg(long, requires = "prompt")]
+    prompt_seconds: Option<f64>,
+    /// Session to go on with: after a stop, or to make it longer with `--seconds`
+    #[arg(long = "continue", value_name = "SESSION", conflicts_with = "upsample")]
+    continue_from: Option<PathBuf>,
+    /// Token file with upper levels to which the lower ones are made
+    #[arg(long, value_name = "TOKENS")]
+    upsample: Option<PathBuf>,
+    /// Levels to make: `2` gives a quick rough preview [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "LEVELS")]
+    levels: Vec<usize>,
+    /// Folder to write to [default: music/seed-N]
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Kind of sound file
+    #[arg(long, value_enum, default_value = "wav")]
+    format: Format,
+    /// Say on stdout what was made, as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    device: DeviceChoice,
+}
+
+/// Kinds of sound file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// 16-bit PCM
+    Wav,
+    /// Lossless, half the size
+    Flac,
+}
+
+/// Runs it.
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let folder = arguments.model.open()?;
+    let device = arguments.device.open()?;
+    let codec = folder.codec(&device)?;
+    let identity = model::identity(&folder)?;
+    let (file, mut session, prompt_seconds) = begin(&arguments, &folder, &codec, &identity)?;
+    let out = file.path().parent().map(PathBuf::from).unwrap_or_default();
+    eprintln!("seed {}, model {identity}, session `{}`", session.request().seed, file.path().display());
+
+    let cancel = Cancel::new();
+    let flag = cancel.clone();
+    ctrlc::set_handler(move || {
+        if flag.is_cancelled() {
+            std::process::exit(130);
+        }
+        flag.cancel();
+        eprintln!("stopping; once more to stop at once");
+    })
+    .map_err(|e| Failure::new(format!("cannot listen for interrupts: {e}")))?;
+
+    let mut output = Output::new(out, arguments.format, &folder, &identity, &session, prompt_seconds);
+    for level in session.pending_levels() {
+        make_level(&folder, &file, &mut session, &cancel, level)?;
+    }
+    for level in (0..session.shape().levels.len()).rev() {
+        for take in 0..session.request().takes {
+            if !session.stream(level, take).is_empty() {
+                output.level(&session, level, take, decode_take(&codec, &session, level, take)?)?;
+            }
+        }
+    }
+    output.finish(&session, arguments.json)
+}
+
+/// Makes one level with a progress bar.
+fn make_level(
+    folder: &ModelFolder,
+    file: &SessionFile,
+    session: &mut Session,
+    cancel: &Cancel,
+    level: usize,
+) -> Result<(), Failure> {
+    let mut open = |level: usize| {
+        let prior = PriorDecoder::new(folder.prior(level, &Device::flex())?)?;
+        Ok(Box::new(prior) as Box<dyn TokenModel>)
+    };
+    let takes = session.request().takes;
+    let (rate, hop) = (f64::from(session.shape().sample_rate), session.shape().levels[level].hop_length as f64);
+    let begun = std::time::Instant::now();
+    let mut first = 0;
+    let speed = move |new: usize| new as f64 / takes as f64 * hop / rate / begun.elapsed().as_secs_f64().max(1e-9);
+    let mut meter: Option<Meter> = None;
+    let mut listen = |event: &Event| match *event {
+        Event::LevelStarted { level, done, total } => {
+            first = done;
+            meter = Some(Meter::new(&format!("level {level}"), done as u64, total as u64));
+        }
+        Event::TokensDrawn { done, .. } | Event::WindowDone { done, .. } => {
+            if let Some(meter) = &mut meter {
+                meter.set(done as u64, || format!("{:.2}x real time", speed(done.saturating_sub(first))));
+            }
+        }
+        Event::LevelFinished { total, tokens_per_second, .. } => {
+            if let Some(meter) = meter.take() {
+                let real_time = speed(total.saturating_sub(first));
+                meter.finish(&format!("{total} tokens, {tokens_per_second:.0} a second, {real_time:.2}x real time"));
+            }
+        }
+    };
+    let mut run = Run { priors: &mut open, file: Some(file), progress: &mut listen, cancel };
+    match run.make_level(session, level) {
+        Err(error @ orchestrion_generate::GenerateError::Interrupted { .. }) => Err(Failure::interrupted(format!(
+            "{}; hint: `orchestrion sample --continue {}`",
+            error.to_string().split("; hint").next().unwrap_or_default(),
+            file.path().display()
+        ))),
+        other => Ok(other?),
+    }
+}
+
+/// The session: new, primed, to be upsampled, or gone on with.
+fn begin(
+    arguments: &Arguments,
+    folder: &ModelFolder,
+    codec: &VqVae,
+    identity: &str,
+) -> Result<(SessionFile, Session, Option<f64>), Failure> {
+    if let Some(path) = &arguments.continue_from {
+        let (file, mut session) = SessionFile::open(path)?;
+        session.check_model(identity)?;
+        let request = revise(arguments, session.request().clone(), folder.config())?;
+        if request != *session.request() {
+            session.revise(request)?;
+            file.save(&session)?;
+        }
+        return Ok((file, session, None));
+    }
+    let shape = SongShape::of(&codec.spec())?;
+    let mut request = SampleRequest::new(SECONDS, shape.levels.len());
+    request.seed = new_seed();
+    defaults(&mut request, folder.config())?;
+    let (mut prompt, mut prompt_seconds) = (None, None);
+    if let Some(path) = &arguments.upsample {
+        let tokens = Tokens::load(path)?;
+        let top = tokens.streams.iter().rev().find(|s| s.time > 0);
+        request.seconds = top.map_or(0.0, |s| shape.seconds(s.level, s.time));
+        request.takes = tokens.batch();
+        prompt = Some(tokens);
+    }
+    let mut request = revise(arguments, request, folder.config())?;
+    if let Some(path) = &arguments.prompt {
+        // The request is checked first: a wrong length should not cost the encoding of a long recording.
+        request.validate(&shape)?;
+        let tokens = super::encode::encode(codec, path, 0.0, arguments.prompt_seconds)?;
+        let seconds = tokens.streams.last().map_or(0.0, |s| shape.seconds(s.level, s.time));
+        if seconds >= request.seconds && arguments.seconds.is_none() {
+            request.seconds = seconds + SECONDS;
+        }
+        (prompt, prompt_seconds) = (Some(tokens), Some(seconds));
+    }
+    if request.levels.is_empty() {
+        request.levels = (0..shape.levels.len()).rev().collect();
+    }
+    request.song_seconds = request.song_seconds.map(|s| s.max(request.seconds));
+    let session = Session::new(request, shape, identity, prompt.as_ref())?;
+    let out = arguments.out.clone().unwrap_or_else(|| PathBuf::from(format!("music/seed-{}", session.request().seed)));
+    std::fs::create_dir_all(&out).map_err(|e| Failure::new(format!("cannot write to `{}`: {e}; hint: choose a folder with `--out`", out.display())))?;
+    let file = SessionFile::create(&out.join("session.safetensors"), &session)?;
+    Ok((file, session, prompt_seconds))
+}
+
+/// A seed that differs from run to run, short enough to read out.
+fn new_seed() -> u64 {
+    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
+    (nanos ^ u64::from(std::process::id()).rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 44
+}
+
+/// What the model says about itself.
+fn defaults(request: &mut SampleRequest, config: &ModelConfig) -> Result<(), Failure> {
+    let sampling = &config.sampling;
+    for (level, settings) in request.sampling.iter_mut().enumerate() {
+        if let Some(t) = sampling.temperature.get(level) {
+            settings.sampler.temperature = f64::from(*t);
+        }
+        settings.sampler.top_p = sampling.top_p.get(level).map(|p| f64::from(*p)).filter(|p| *p < 1.0);
+        if let Some(h) = sampling.hop_fraction.get(level) {
+            settings.hop_fraction = f64::from(*h);
+        }
+    }
+    request.song_seconds = sampling.song_seconds;
+    let table = table(config);
+    if let Some(label) = request.labels.first_mut() {
+        if let Some(artist) = &sampling.artist {
+            label.artist = table.artist_blend(artist)?;
+        }
+        if let Some(genre) = &sampling.genre {
+            label.genre = table.genre_blend(genre)?;
+        }
+    }
+    Ok(())
+}
+
+fn table(config: &ModelConfig) -> LabelTable {
+    LabelTable { artists: config.artists.clone(), genres: config.genres.clone() }
+}
+
+/// Lays the command line over a request.
+fn revise(arguments: &Arguments, mut request: SampleRequest, config: &ModelConfig) -> Result<SampleRequest, Failure> {
+    if let Some(seconds) = arguments.seconds {
+        request.seconds = seconds;
+    }
+    if let Some(seconds) = arguments.song_seconds {
+        request.song_seconds = Some(seconds);
+    }
+    if let Some(takes) = arguments.takes {
+        request.takes = takes;
+    }
+    if let Some(seed) = arguments.seed {
+        request.seed = seed;
+    }
+    if !arguments.levels.is_empty() {
+        request.levels = arguments.levels.clone();
+    }
+    let table = table(config);
+    let mut label = request.labels.first().cloned().unwrap_or_default();
+    if arguments.artist.is_some() || arguments.genre.is_some() {
+        // One named label alone: the other is unknown rather than the model's default for another style.
+        label = TakeLabels::default();
+    }
+    if let Some(artist) = &arguments.artist {
+        label.artist = table.artist_blend(artist).map_err(Failure::usage)?;
+    }
+    if let Some(genre) = &arguments.genre {
+        label.genre = table.genre_blend(genre).map_err(Failure::usage)?;
+    }
+    if arguments.artist.is_some() || arguments.genre.is_some() {
+        request.labels = vec![label];
+    }
+    let levels = request.sampling.len();
+    lay(&arguments.temperature, "temperature", levels, |l, v| sampler(&mut request.sampling, l).temperature = v)?;
+    lay(&arguments.top_k, "top-k", levels, |l, v| sampler(&mut request.sampling, l).top_k = Some(v))?;
+    lay(&arguments.top_p, "top-p", levels, |l, v| sampler(&mut request.sampling, l).top_p = Some(v))?;
+    lay(&arguments.hop_fraction, "hop-fraction", levels, |l, v| request.sampling[l].hop_fraction = v)?;
+    Ok(request)
+}
+
+fn sampler(sampling: &mut [LevelRequest], level: usize) -> &mut SamplerSettings {
+    &mut sampling[level].sampler
+}
+
+/// One value for all levels, or one for each.
+fn lay<T: Copy>(values: &[T], option: &str, levels: usize, mut set: impl FnMut(usize, T)) -> Result<(), Failure> {
+    match values {
+        [] => {}
+        [one] => (0..levels).for_each(|l| set(l, *one)),
+        all if all.len() == levels => all.iter().enumerate().for_each(|(l, v)| set(l, *v)),
+        all => {
+            return Err(Failure::usage(format!(
+                "`--{option}` has {} values; hint: give one, or one for each of {levels} levels from level 0 up",
+                all.len()
+            )));
+        }
+    }
+    Ok(())
+}

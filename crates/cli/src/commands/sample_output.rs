@@ -1,0 +1,203 @@
+//! What `sample` leaves in its folder: sounds, previews of the levels, tokens, and the page.
+
+use super::sample::Format;
+use crate::failure::Failure;
+use orchestrion_audio::{Clip, Loudness, measure_loudness, spectrum, waveform_peaks};
+use orchestrion_data::{TokenStream, Tokens, write_whole};
+use orchestrion_generate::Session;
+use orchestrion_model::store::{ModelConfig, ModelFolder};
+use orchestrion_page::{LevelSound, Measurements, SamplePage, Sound, SoundFormat, Spectrogram, Take, Waveform};
+use serde_json::{Map, Value, json};
+use std::path::PathBuf;
+
+/// Columns of a waveform picture.
+const COLUMNS: usize = 1200;
+
+/// The folder being filled.
+pub struct Output {
+    folder: PathBuf,
+    format: Format,
+    config: ModelConfig,
+    identity: String,
+    prompt_seconds: Option<f64>,
+    takes: Vec<Vec<LevelSound>>,
+    loudness: Vec<Option<Loudness>>,
+    files: Vec<Vec<(String, PathBuf)>>,
+}
+
+impl Output {
+    /// An output with nothing in it yet.
+    pub fn new(
+        folder: PathBuf,
+        format: Format,
+        model: &ModelFolder,
+        identity: &str,
+        session: &Session,
+        prompt_seconds: Option<f64>,
+    ) -> Self {
+        let takes = session.request().takes;
+        Self {
+            folder,
+            format,
+            config: model.config().clone(),
+            identity: identity.to_owned(),
+            prompt_seconds,
+            takes: vec![Vec::new(); takes],
+            loudness: vec![None; takes],
+            files: vec![Vec::new(); takes],
+        }
+    }
+
+    /// Writes the sound of one level of a take, coarse levels first.
+    pub fn level(&mut self, session: &Session, level: usize, take: usize, samples: Vec<f32>) -> Result<(), Failure> {
+        let shape = session.shape();
+        let ending = match self.format {
+            Format::Wav => "wav",
+            Format::Flac => "flac",
+        };
+        let finest = (0..=level).rev().filter(|&l| !session.stream(l, take).is_empty()).min() == Some(level);
+        let name = match finest {
+            true => format!("take-{}.{ending}", take + 1),
+            false => format!("take-{}.level-{level}.{ending}", take + 1),
+        };
+        let tags: Vec<(String, String)> = std::iter::once(("SOFTWARE".to_owned(), "Orchestrion".to_owned()))
+            .chain([("TITLE".to_owned(), format!("Take {} (level {level})", take + 1))])
+            .chain(self.settings(session, take).into_iter().map(|(k, v)| (k.to_uppercase(), v)))
+            .collect();
+        let clip = Clip::from_mono(samples, shape.sample_rate);
+        let path = self.folder.join(&name);
+        orchestrion_audio::write(&path, &clip, &tags)?;
+        let mono = clip.mono();
+        let mel = spectrum::log_mel(&mono, clip.sample_rate)?;
+        let decibels = mel.values.iter().map(|v| 20.0 * v).collect();
+        let peaks = waveform_peaks(&mono, COLUMNS.min(mono.len().max(1)));
+        self.loudness[take] = Some(measure_loudness(&clip));
+        self.files[take].push((format!("level_{level}"), path));
+        self.takes[take].push(LevelSound {
+            level,
+            hop_length: shape.levels[level].hop_length,
+            // The page holds the smaller form, whatever lies beside it.
+            sound: Sound {
+                bytes: orchestrion_audio::encode_flac(&clip, &tags)?,
+                format: SoundFormat::Flac,
+                file_name: format!("{}.flac", name.trim_end_matches(&format!(".{ending}"))),
+            },
+            waveform: Waveform { peaks: peaks.iter().map(|p| (p.min, p.max)).collect() },
+            spectrogram: Spectrogram::new(decibels, mel.frames, mel.bins)?,
+        });
+        Ok(())
+    }
+
+    /// Writes tokens and page, and says where everything is.
+    pub fn finish(mut self, session: &Session, as_json: bool) -> Result<(), Failure> {
+        let mut takes = Vec::new();
+        let mut report = Vec::new();
+        for take in 0..self.takes.len() {
+            let tokens = self.folder.join(format!("take-{}.tokens.safetensors", take + 1));
+            self.tokens(session, take)?.save(&tokens)?;
+            let levels = std::mem::take(&mut self.takes[take]);
+            let Some(loudness) = self.loudness[take].clone() else { continue };
+            let decibels = |x: f32| 20.0 * f64::from(x).log10();
+            report.push(json!({
+                "files": self.files[take].iter().map(|(k, p)| (k.clone(), json!(p))).collect::<Map<_, _>>(),
+                "tokens": tokens,
+                "loudness_lufs": loudness.integrated_lufs,
+                "peak_dbfs": if loudness.peak > 0.0 { Some(decibels(loudness.peak)) } else { None },
+                "silent_share": loudness.silent_share,
+                "clipped_samples": loudness.clipped_samples,
+            }));
+            takes.push(Take {
+                name: format!("Take {}", take + 1),
+                seconds: session.request().seconds,
+                sample_rate: session.shape().sample_rate,
+                prompt_seconds: self.prompt_seconds,
+                levels,
+                settings: self.settings(session, take),
+                command: self.command(session),
+                measurements: Measurements {
+                    loudness: loudness.integrated_lufs.unwrap_or(f64::NEG_INFINITY),
+                    peak: decibels(loudness.peak),
+                    silence: f64::from(loudness.silent_share),
+                },
+            });
+        }
+        let page = self.folder.join("index.html");
+        let html = SamplePage { title: format!("{} · seed {}", self.config.name, session.request().seed), takes }.html()?;
+        write_whole(&page, html.as_bytes())?;
+        if as_json {
+            let all = json!({
+                "model": self.identity,
+                "seed": session.request().seed,
+                "seconds": session.request().seconds,
+                "page": page,
+                "session": self.folder.join("session.safetensors"),
+                "takes": report,
+            });
+            println!("{all:#}");
+        } else {
+            for (_, path) in self.files.iter().filter_map(|f| f.last()) {
+                println!("{}", path.display());
+            }
+            println!("{}", page.display());
+        }
+        Ok(())
+    }
+
+    /// The tokens of one take alone.
+    fn tokens(&self, session: &Session, take: usize) -> Result<Tokens, Failure> {
+        let mut streams = Vec::new();
+        for (level, shape) in session.shape().levels.iter().enumerate() {
+            let codes = session.stream(level, take);
+            if !codes.is_empty() {
+                streams.push(TokenStream::from_rows(level, shape.hop_length, shape.codebook_size, &[codes.to_vec()])?);
+            }
+        }
+        let settings = self.settings(session, take).into_iter().map(|(k, v)| (k, Value::from(v))).collect();
+        Ok(Tokens::new(session.shape().sample_rate, streams, settings)?)
+    }
+
+    /// What the take was made with, in words.
+    fn settings(&self, session: &Session, take: usize) -> Vec<(String, String)> {
+        let request = session.request();
+        let labels = session.labels(take);
+        let names = |blend: &[(u32, f32)], table: &[String]| {
+            let word = |(id, weight): &(u32, f32)| {
+                let name = table.get(*id as usize).map_or("unknown", String::as_str);
+                if *weight == 1.0 { name.to_owned() } else { format!("{name}:{weight:.2}") }
+            };
+            blend.iter().map(word).collect::<Vec<_>>().join(",")
+        };
+        let each = |of: &dyn Fn(usize) -> String| (0..request.sampling.len()).map(of).collect::<Vec<_>>().join(",");
+        vec![
+            ("model".into(), self.identity.clone()),
+            ("artist".into(), names(&labels.artist, &self.config.artists)),
+            ("genre".into(), names(&labels.genre, &self.config.genres)),
+            ("seed".into(), request.seed.to_string()),
+            ("take".into(), format!("{} of {}", take + 1, request.takes)),
+            ("song_seconds".into(), format!("{:.1}", labels.total_length as f64 / f64::from(session.shape().sample_rate))),
+            ("temperature".into(), each(&|l| request.sampling[l].sampler.temperature.to_string())),
+            ("hop_fraction".into(), each(&|l| request.sampling[l].hop_fraction.to_string())),
+        ]
+    }
+
+    /// The command that makes it again.
+    fn command(&self, session: &Session) -> String {
+        let request = session.request();
+        let settings: Map<String, Value> =
+            self.settings(session, 0).into_iter().map(|(k, v)| (k, Value::from(v))).collect();
+        let word = |key: &str| settings.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let mut command = format!(
+            "orchestrion sample --seed {} --seconds {} --takes {} --artist '{}' --genre '{}' --temperature {}",
+            request.seed,
+            request.seconds,
+            request.takes,
+            word("artist"),
+            word("genre"),
+            word("temperature")
+        );
+        if let Some(seconds) = request.song_seconds {
+            command.push_str(&format!(" --song-seconds {seconds}"));
+        }
+        command
+    }
+}
