@@ -6,7 +6,6 @@ mod model;
 mod progress;
 
 use clap::{Parser, Subcommand};
-use failure::Failure;
 use std::process::ExitCode;
 
 /// Generates music as raw audio.

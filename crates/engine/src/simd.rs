@@ -26,10 +26,6 @@ pub(crate) trait Vector: Copy {
     unsafe fn store(self, to: *mut f32);
     /// `self + a * b`, lane by lane.
     fn add_product(self, a: Self, b: Self) -> Self;
-    /// Lane-wise sum.
-    fn add(self, other: Self) -> Self;
-    /// Lane-wise product.
-    fn mul(self, other: Self) -> Self;
     /// Sum of the lanes, in a fixed order.
     fn sum(self) -> f32;
 }
@@ -94,22 +90,6 @@ impl Vector for Portable {
         Self(out)
     }
     #[inline(always)]
-    fn add(self, other: Self) -> Self {
-        let mut out = self.0;
-        for i in 0..8 {
-            out[i] += other.0[i];
-        }
-        Self(out)
-    }
-    #[inline(always)]
-    fn mul(self, other: Self) -> Self {
-        let mut out = self.0;
-        for i in 0..8 {
-            out[i] *= other.0[i];
-        }
-        Self(out)
-    }
-    #[inline(always)]
     fn sum(self) -> f32 {
         let v = self.0;
         ((v[0] + v[4]) + (v[1] + v[5])) + ((v[2] + v[6]) + (v[3] + v[7]))
@@ -164,16 +144,6 @@ mod x86 {
             Self(unsafe { _mm512_fmadd_ps(a.0, b.0, self.0) })
         }
         #[inline(always)]
-        fn add(self, other: Self) -> Self {
-            // SAFETY: see the type.
-            Self(unsafe { _mm512_add_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        fn mul(self, other: Self) -> Self {
-            // SAFETY: see the type.
-            Self(unsafe { _mm512_mul_ps(self.0, other.0) })
-        }
-        #[inline(always)]
         fn sum(self) -> f32 {
             // SAFETY: see the type.
             unsafe { _mm512_reduce_add_ps(self.0) }
@@ -206,16 +176,6 @@ mod x86 {
         fn add_product(self, a: Self, b: Self) -> Self {
             // SAFETY: see the type.
             Self(unsafe { _mm256_fmadd_ps(a.0, b.0, self.0) })
-        }
-        #[inline(always)]
-        fn add(self, other: Self) -> Self {
-            // SAFETY: see the type.
-            Self(unsafe { _mm256_add_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        fn mul(self, other: Self) -> Self {
-            // SAFETY: see the type.
-            Self(unsafe { _mm256_mul_ps(self.0, other.0) })
         }
         #[inline(always)]
         fn sum(self) -> f32 {
@@ -260,16 +220,6 @@ mod neon {
         fn add_product(self, a: Self, b: Self) -> Self {
             // SAFETY: NEON is always there on aarch64.
             Self(unsafe { vfmaq_f32(self.0, a.0, b.0) })
-        }
-        #[inline(always)]
-        fn add(self, other: Self) -> Self {
-            // SAFETY: NEON is always there on aarch64.
-            Self(unsafe { vaddq_f32(self.0, other.0) })
-        }
-        #[inline(always)]
-        fn mul(self, other: Self) -> Self {
-            // SAFETY: NEON is always there on aarch64.
-            Self(unsafe { vmulq_f32(self.0, other.0) })
         }
         #[inline(always)]
         fn sum(self) -> f32 {

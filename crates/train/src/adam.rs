@@ -26,11 +26,14 @@ pub struct AdamConfig {
     pub clip: f64,
     /// Decay of the averaged weights; 0: no average.
     pub ema: f64,
+    /// Whether the average's decay grows from 0.1 to its full value over the first steps, `(1 + n) / (10 + n)` at most,
+    /// so that short runs forget their random start.
+    pub ema_warmup: bool,
 }
 
 impl Default for AdamConfig {
     fn default() -> Self {
-        Self { lr: 3e-4, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, clip: 1.0, ema: 0.999 }
+        Self { lr: 3e-4, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, clip: 1.0, ema: 0.999, ema_warmup: false }
     }
 }
 
@@ -123,8 +126,9 @@ impl Adam {
         let scale = if c.clip > 0.0 { 1.0 / (norm / c.clip).max(1.0) } else { 1.0 } as f32;
         let t = self.updates.min(i32::MAX as u64) as i32;
         let rate = (lr * (1.0 - c.beta2.powi(t)).sqrt() / (1.0 - c.beta1.powi(t))) as f32;
-        let (b1, b2, eps, decay, mu) =
-            (c.beta1 as f32, c.beta2 as f32, c.eps as f32, c.weight_decay as f32, c.ema as f32);
+        let (b1, b2, eps, decay) = (c.beta1 as f32, c.beta2 as f32, c.eps as f32, c.weight_decay as f32);
+        let young = f64::from(t + 1) / f64::from(t.saturating_add(10));
+        let mu = if c.ema_warmup { c.ema.min(young) } else { c.ema } as f32;
         self.slots.par_iter_mut().filter(|s| !s.gradient.is_empty()).for_each(|slot| {
             let Slot { value, mean, square, average, gradient, .. } = slot;
             for i in 0..value.len() {

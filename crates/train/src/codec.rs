@@ -1,13 +1,13 @@
 //! Training a codec: all levels side by side on the same crops (Jukebox, section 3).
 
 use crate::checkpoint::Extra;
-use crate::recipe::{CodecRecipe, Recipe};
+use crate::recipe::{CodecRecipe, Recipe, Restart};
 use crate::trainer::{Metrics, Task};
 use crate::{Kind, TrainError};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use orchestrion_data::{CropSettings, Crops, Manifest, ShortTracks, Split};
 use orchestrion_model::ModelError;
-use orchestrion_model::codec::{Bandwidth, CodebookSums, CodebookUpdate, Usage, VqVae, loss, perplexity};
+use orchestrion_model::codec::{Bandwidth, CodebookSums, CodebookUpdate, EmaUpdate, Usage, VqVae, loss, perplexity};
 use orchestrion_model::nn::{Random, move_to};
 use orchestrion_model::store::{MODEL_FORMAT, ModelConfig, ModelFolder, SamplingDefaults, Weights, weights_of};
 
@@ -154,7 +154,7 @@ impl Task for CodecTask {
                 let rows: Vec<f32> = latents.swap_dims(1, 2).reshape([n * time * width]).into_data().iter().collect();
                 let candidates = level.codebook.candidates(&rows, &mut random);
                 let [size, _] = level.codebook.dims();
-                level.codebook.fill(candidates, self.recipe.restart.counts(n * time, size)[1]);
+                level.codebook.fill(candidates, self.recipe.restart.threshold(n * time, size));
             }
         }
         let mut metrics = Metrics::new();
@@ -180,9 +180,12 @@ impl Task for CodecTask {
             let usage = match self.recipe.codebook {
                 CodebookUpdate::Ema => {
                     let candidates = book.candidates(&seen.rows, &mut random);
-                    let [threshold, _] = self.recipe.restart.counts(seen.codes.len(), size);
-                    let mu = self.recipe.codebook_decay;
-                    book.update(&seen.rows, &seen.codes, &candidates, mu, threshold)
+                    let by = EmaUpdate {
+                        mu: self.recipe.codebook_decay,
+                        threshold: self.recipe.restart.threshold(seen.codes.len(), size),
+                        fresh: matches!(self.recipe.restart, Restart::Share(_)),
+                    };
+                    book.update(&seen.rows, &seen.codes, &candidates, &by)
                 }
                 CodebookUpdate::Gradient => {
                     let mut count = vec![0.0; size];

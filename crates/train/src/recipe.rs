@@ -78,14 +78,12 @@ impl Default for Restart {
 }
 
 impl Restart {
-    /// Threshold, and the count that entries start with, for a codebook of `size` and batches of `tokens`.
-    pub(crate) fn counts(self, tokens: usize, size: usize) -> [f32; 2] {
+    /// Threshold on the moving count, which is also what entries start with, for a codebook of `size` and batches of
+    /// `tokens`.
+    pub(crate) fn threshold(self, tokens: usize, size: usize) -> f32 {
         match self {
-            Self::Count(count) => [count, 1.0],
-            Self::Share(share) => {
-                let even = tokens as f32 / size.max(1) as f32;
-                [share * even, even]
-            }
+            Self::Count(count) => count,
+            Self::Share(share) => share * tokens as f32 / size.max(1) as f32,
         }
     }
 }

@@ -125,15 +125,13 @@ fn run_tokenize(arguments: TokenizeArguments) -> Result<(), Failure> {
     let total: f64 = missing.iter().filter_map(|&i| entries.get(i)).map(|e| e.duration).sum();
     let mut meter = Meter::new("tokenizing", 0, total as u64);
     let (mut done, begun, mut failed) = (0.0, std::time::Instant::now(), 0);
-    let coarsest = spec.streams.iter().map(|s| s.hop_length).max().unwrap_or(1);
     for index in missing {
         let Some(entry) = entries.get(index) else { continue };
         let tokens = (|| -> Result<(u64, Tokens), Failure> {
             let clip = orchestrion_audio::read(&manifest.audio_path(entry), &ReadOptions::default())?;
             let clip = orchestrion_audio::resample(&clip, spec.sample_rate)?;
-            let mut samples = clip.mono();
+            let samples = clip.mono();
             let length = samples.len() as u64;
-            samples.truncate(samples.len() / coarsest * coarsest);
             let mut streams = Vec::new();
             for (level, s) in spec.streams.iter().enumerate() {
                 let codes = codec.encode(&samples, level)?;

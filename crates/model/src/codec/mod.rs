@@ -7,7 +7,7 @@ mod quantize;
 mod vqvae;
 
 pub use config::{BANDWIDTH_RESOLUTION, Bandwidth, LossConfig, RESOLUTIONS, VqVaeConfig};
-pub use quantize::{Codebook, CodebookSums, CodebookUpdate, Quantized, Usage, perplexity};
+pub use quantize::{Codebook, CodebookSums, CodebookUpdate, EmaUpdate, Quantized, Usage, perplexity};
 pub(crate) use vqvae::DecoderBlock;
 pub use vqvae::{Level, VqVae};
 

@@ -33,6 +33,18 @@ pub struct Codebook {
     pub(crate) sums: Option<CodebookSums>,
 }
 
+/// How a codebook's moving averages move.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EmaUpdate {
+    /// Decay.
+    pub mu: f32,
+    /// Count below which an entry is restarted.
+    pub threshold: f32,
+    /// Whether a restarted entry's sums start afresh from its new place. The paper's program goes on with the old ones:
+    /// with small batches such an entry drifts to the mean of all latents.
+    pub fresh: bool,
+}
+
 /// Use of a codebook in one batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Usage {
@@ -135,9 +147,10 @@ impl Codebook {
         self.sums = Some(CodebookSums { sum, count: vec![count; size] });
     }
 
-    /// One step of the moving averages with decay `mu`, from the rows quantised with the present entries. Entries whose
-    /// count falls below `threshold` take the row of `candidates` (`[size, width]`) at their place instead.
-    pub fn update(&mut self, rows: &[f32], codes: &[usize], candidates: &[f32], mu: f32, threshold: f32) -> Usage {
+    /// One step of the moving averages, from the rows quantised with the present entries. Entries whose count falls
+    /// below the threshold take the row of `candidates` (`[size, width]`) at their place instead.
+    pub fn update(&mut self, rows: &[f32], codes: &[usize], candidates: &[f32], by: &EmaUpdate) -> Usage {
+        let EmaUpdate { mu, threshold, fresh } = *by;
         let [size, width] = self.k.dims();
         let mut sum = vec![0.0f32; size * width];
         let mut count = vec![0.0f32; size];
@@ -159,6 +172,12 @@ impl Codebook {
                 sums.sum[i] = mu * sums.sum[i] + (1.0 - mu) * sum[i];
                 entries[i] = if keep { sums.sum[i] / sums.count[e] } else { candidates[i] };
                 change += f64::from(entries[i] - old[i]).powi(2);
+                if fresh && !keep {
+                    sums.sum[i] = candidates[i] * threshold;
+                }
+            }
+            if fresh && !keep {
+                sums.count[e] = threshold;
             }
         }
         let change = (change / entries.len().max(1) as f64).sqrt() as f32;
@@ -207,7 +226,7 @@ mod tests {
         let rows = [0.2, 0.2, 1.1, 1.1];
         let codes = book.nearest(Tensor::from_data(TensorData::new(rows.to_vec(), [4, 1]), &device)).0;
         assert_eq!(codes, [0, 0, 1, 1]);
-        let usage = book.update(&rows, &codes, &[5.0, 6.0, 7.0], 0.5, 1.0);
+        let usage = book.update(&rows, &codes, &[5.0, 6.0, 7.0], &EmaUpdate { mu: 0.5, threshold: 1.0, fresh: false });
         let k: Vec<f32> = book.k.to_data().iter().collect();
         // Entry 0: sum 0.5 * 0 + 0.5 * 0.4, count 0.5 * 1 + 0.5 * 2. Entry 2: count 0.5, below the threshold.
         assert!((k[0] - 0.2 / 1.5).abs() < 1e-6 && k[2] == 7.0, "{k:?}");
