@@ -35,7 +35,7 @@ pub struct CodecTask {
     seen: Vec<Seen>,
     warned: Vec<bool>,
     /// Collapses noticed and not yet told.
-    pub warnings: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl CodecTask {
@@ -236,6 +236,10 @@ impl Task for CodecTask {
 
     fn batch_seconds(&self) -> f64 {
         (self.batch * self.recipe.crop) as f64 / f64::from(self.recipe.network.sample_rate)
+    }
+
+    fn warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 
     fn extra(&self) -> Extra {

@@ -55,6 +55,13 @@ impl MetricsLog {
             .map_err(|source| TrainError::Io { path: self.path.clone(), source })
     }
 
+    /// Values of the last evaluation; none if there is none.
+    pub fn last_held_out(&self) -> BTreeMap<String, f64> {
+        let rows = self.rows().unwrap_or_default();
+        let held_out = |row: &Row| row.values.keys().any(|k| k.starts_with("held-out"));
+        rows.into_iter().rev().find(held_out).map(|row| row.values).unwrap_or_default()
+    }
+
     /// All rows that are whole.
     ///
     /// # Errors

@@ -24,6 +24,7 @@ pub struct PriorTask {
     held_out: TokenWindows,
     artists: Vec<String>,
     genres: Vec<String>,
+    warnings: Vec<String>,
 }
 
 /// Sizes of the prior a recipe describes, for the codec of `base` and the labels of the cache.
@@ -120,7 +121,10 @@ impl PriorTask {
         let train = TokenWindows::load(cache, settings(Split::Train))?;
         let held_out =
             TokenWindows::load(cache, settings(Split::Valid)).or_else(|_| TokenWindows::load(cache, settings(Split::Test)))?;
+        let short = train.dropped().len() + held_out.dropped().len();
+        let warnings = (short > 0).then(|| format!("{short} tracks are shorter than the context and are left out"));
         Ok(Self {
+            warnings: warnings.into_iter().collect(),
             prior,
             base,
             name: recipe.name.clone(),
@@ -183,6 +187,10 @@ impl Task for PriorTask {
     fn batch_seconds(&self) -> f64 {
         let c = self.prior.config();
         (self.batch * c.transformer.context * c.hop_length) as f64 / f64::from(c.sample_rate)
+    }
+
+    fn warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 
     fn folder(&mut self, model: &mut Prior) -> Result<(ModelConfig, Vec<Weights>), TrainError> {

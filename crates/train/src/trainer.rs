@@ -41,6 +41,10 @@ pub trait Task {
     fn evaluate(&mut self, model: &mut Self::Model) -> Result<Metrics, TrainError>;
     /// Seconds of audio (codec) or tokens (prior) of one batch, for speed.
     fn batch_seconds(&self) -> f64;
+    /// Things to know that came up since the last call.
+    fn warnings(&mut self) -> Vec<String> {
+        Vec::new()
+    }
     /// State beside the weights.
     fn extra(&self) -> Extra {
         Extra::new()
@@ -141,6 +145,9 @@ impl<T: Task> Trainer<'_, '_, T> {
         let log = MetricsLog::open(&self.run, step)?;
         let schedule = self.recipe.schedule();
         (self.report)(Event::Started { step, steps: schedule.steps });
+        for warning in self.task.warnings() {
+            (self.report)(Event::Warning(warning));
+        }
         let mut skipped = 0;
         let mut timer = Instant::now();
         let mut busy = Duration::ZERO;
@@ -175,6 +182,9 @@ impl<T: Task> Trainer<'_, '_, T> {
                 let metrics = self.save(&state, &mut adam, step, !stop)?;
                 if !metrics.is_empty() {
                     log.append(&Row { step, values: metrics.clone() })?;
+                }
+                for warning in self.task.warnings() {
+                    (self.report)(Event::Warning(warning));
                 }
                 (self.report)(Event::Saved { step, metrics });
                 timer = Instant::now();
@@ -221,7 +231,11 @@ impl<T: Task> Trainer<'_, '_, T> {
         let header = Header { format: 1, step, updates: adam.updates, recipe: self.identity() };
         checkpoint::save(state, &header, adam, &self.task.extra())?;
         let (config, weights) = self.task.folder(&mut averaged)?;
-        let card = self.card(step, &metrics);
+        // A run stopped in a hurry keeps the figures of its last evaluation.
+        let card = match metrics.is_empty() {
+            true => self.card(step, &MetricsLog::open(&self.run, step)?.last_held_out()),
+            false => self.card(step, &metrics),
+        };
         save_model(&self.run, &config, &weights, Dtype::F32, &card)?;
         if let (true, Some(preview)) = (evaluate, self.preview.as_mut()) {
             preview.preview(&self.run, &self.run.join("samples"), step).map_err(TrainError::Preview)?;
