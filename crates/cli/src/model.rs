@@ -54,7 +54,7 @@ pub fn identity(folder: &ModelFolder) -> Result<String, Failure> {
 /// Options that choose a device.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DeviceChoice {
-    /// Where networks run: `cpu`, or `gpu` in builds with a GPU feature
+    /// Where networks run: `cpu`, or `cuda`, `vulkan`, `metal` in builds with that feature
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub device: String,
 }
@@ -64,7 +64,13 @@ impl DeviceChoice {
     pub fn open(&self) -> Result<Device, Failure> {
         match self.device.as_str() {
             "cpu" => Ok(Device::flex()),
-            other => Err(Failure::usage(format!("no device `{other}` in this build; hint: use `--device cpu`"))),
+            #[cfg(feature = "cuda")]
+            "cuda" => Ok(Device::cuda(0)),
+            #[cfg(feature = "vulkan")]
+            "vulkan" => Ok(Device::vulkan(burn::tensor::DeviceKind::DefaultDevice)),
+            #[cfg(feature = "metal")]
+            "metal" => Ok(Device::metal(burn::tensor::DeviceKind::DefaultDevice)),
+            other => Err(Failure::usage(format!("no device `{other}` in this build; hint: use `--device cpu`, or build with `--features {other}`"))),
         }
     }
 }
