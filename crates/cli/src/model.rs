@@ -70,7 +70,9 @@ impl DeviceChoice {
             "vulkan" => Ok(Device::vulkan(burn::tensor::DeviceKind::DefaultDevice)),
             #[cfg(feature = "metal")]
             "metal" => Ok(Device::metal(burn::tensor::DeviceKind::DefaultDevice)),
-            other => Err(Failure::usage(format!("no device `{other}` in this build; hint: use `--device cpu`, or build with `--features {other}`"))),
+            other => Err(Failure::usage(format!(
+                "no device `{other}` in this build; hint: use `--device cpu`, or build with `--features {other}`"
+            ))),
         }
     }
 }

@@ -22,7 +22,8 @@ impl Meter {
     pub fn new(label: &str, done: u64, total: u64) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(8));
-            if let Ok(style) = ProgressStyle::with_template("{prefix:<22} {bar:30} {percent:>3}%  {eta:>4} left  {msg}") {
+            if let Ok(style) = ProgressStyle::with_template("{prefix:<22} {bar:30} {percent:>3}%  {eta:>4} left  {msg}")
+            {
                 bar.set_style(style.progress_chars("━━ "));
             }
             bar.set_prefix(label.to_owned());

@@ -7,6 +7,7 @@
 pub mod conv;
 pub mod decode;
 mod error;
+mod lanes;
 mod simd;
 pub mod spectral;
 

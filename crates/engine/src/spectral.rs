@@ -137,7 +137,12 @@ pub fn magnitudes(clip: &[f32], resolution: Resolution) -> Result<Vec<f32>, Engi
 ///
 /// # Errors
 /// If the slices differ in length, are no whole number of clips, or the clips are not longer than half a frame.
-pub fn distance(x: &[f32], y: &[f32], length: usize, resolution: Resolution) -> Result<(Vec<f32>, Vec<f32>), EngineError> {
+pub fn distance(
+    x: &[f32],
+    y: &[f32],
+    length: usize,
+    resolution: Resolution,
+) -> Result<(Vec<f32>, Vec<f32>), EngineError> {
     let plan = Plan::new(resolution, length)?;
     if x.len() != y.len() || x.len() % length != 0 {
         return Err(EngineError::Length { name: "spectrogram target".into(), expected: x.len(), found: y.len() });
@@ -150,8 +155,7 @@ pub fn distance(x: &[f32], y: &[f32], length: usize, resolution: Resolution) -> 
         .map(|((x, y), grad)| {
             let mut ours = plan.spectrum(x);
             let theirs = plan.spectrum(y);
-            let square: f64 =
-                ours.iter().zip(&theirs).map(|(a, b)| f64::from(a.norm() - b.norm()).powi(2)).sum();
+            let square: f64 = ours.iter().zip(&theirs).map(|(a, b)| f64::from(a.norm() - b.norm()).powi(2)).sum();
             let distance = square.sqrt() as f32;
             for (a, b) in ours.iter_mut().zip(&theirs) {
                 let magnitude = a.norm();
@@ -185,7 +189,8 @@ mod tests {
         let (x, y) = (clip(n, 0.21), clip(n, 0.33));
         let (_, grad) = distance(&x, &y, n, resolution).unwrap();
         // Slopes by central differences of 1e-5 in double precision, with NumPy's FFT.
-        let slopes = [(0, 0.542_990), (1, 0.295_043), (7, -0.348_856), (100, 0.050_574), (198, -0.946_741), (199, -0.138_692)];
+        let slopes =
+            [(0, 0.542_990), (1, 0.295_043), (7, -0.348_856), (100, 0.050_574), (198, -0.946_741), (199, -0.138_692)];
         for (at, slope) in slopes {
             assert!((grad[at] - slope).abs() < 2e-4, "at {at}: {} for {slope}", grad[at]);
         }

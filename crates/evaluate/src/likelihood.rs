@@ -60,7 +60,12 @@ fn interval(by_track: &BTreeMap<usize, Vec<f64>>) -> (f64, f64) {
 ///
 /// # Errors
 /// If the cache has no tracks of the split that are long enough, or the prior refuses a label.
-pub fn likelihood(prior: &Prior, cache: &TokenCache, split: Split, limit: usize) -> Result<LikelihoodReport, EvaluateError> {
+pub fn likelihood(
+    prior: &Prior,
+    cache: &TokenCache,
+    split: Split,
+    limit: usize,
+) -> Result<LikelihoodReport, EvaluateError> {
     let config = prior.config();
     let settings = |split, short| WindowSettings {
         level: config.level,
@@ -74,11 +79,14 @@ pub fn likelihood(prior: &Prior, cache: &TokenCache, split: Split, limit: usize)
     let all: Vec<TokenWindow> = held_out.sequential().collect();
     let chosen: Vec<&TokenWindow> = all.iter().step_by(all.len().div_ceil(limit.max(1)).max(1)).collect();
     if chosen.is_empty() {
-        return Err(EvaluateError::Nothing("no held-out track is as long as the context; hint: choose another split".into()));
+        return Err(EvaluateError::Nothing(
+            "no held-out track is as long as the context; hint: choose another split".into(),
+        ));
     }
     let train = TokenWindows::load(cache, settings(Split::Train, ShortTracks::Use))?;
     let train: Vec<TokenWindow> = train.sequential().collect();
-    let tuning: Vec<&[u32]> = train.iter().step_by(train.len().div_ceil(16).max(1)).map(|w| w.codes.as_slice()).collect();
+    let tuning: Vec<&[u32]> =
+        train.iter().step_by(train.len().div_ceil(16).max(1)).map(|w| w.codes.as_slice()).collect();
     let ngram = Ngram::fit(config.codebook_size, train.iter().map(|w| &w.codes[w.seen.min(w.codes.len())..]), &tuning);
     let (mut right, mut wrong) = (BTreeMap::<usize, Vec<f64>>::new(), BTreeMap::<usize, Vec<f64>>::new());
     let (mut bigram, mut unigram) = (0.0, 0.0);

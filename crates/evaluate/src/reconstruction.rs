@@ -117,9 +117,14 @@ pub fn reconstruction(
     }
     let n = chosen.len() as f64;
     for row in &mut rows {
-        for value in
-            [&mut row.log_mel, &mut row.si_sdr, &mut row.convergence, &mut row.loudness, &mut row.chroma, &mut row.onset]
-        {
+        for value in [
+            &mut row.log_mel,
+            &mut row.si_sdr,
+            &mut row.convergence,
+            &mut row.loudness,
+            &mut row.chroma,
+            &mut row.onset,
+        ] {
             *value /= n;
         }
     }

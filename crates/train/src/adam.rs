@@ -33,7 +33,16 @@ pub struct AdamConfig {
 
 impl Default for AdamConfig {
     fn default() -> Self {
-        Self { lr: 3e-4, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, clip: 1.0, ema: 0.999, ema_warmup: false }
+        Self {
+            lr: 3e-4,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            weight_decay: 0.0,
+            clip: 1.0,
+            ema: 0.999,
+            ema_warmup: false,
+        }
     }
 }
 
@@ -187,5 +196,45 @@ impl Adam {
                 p.set(values, device, trained);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use burn::tensor::Tensor;
+    use orchestrion_model::nn::{Parameter, Visitor};
+
+    struct One(Tensor<1>);
+
+    impl Parameters for One {
+        fn walk(&mut self, visitor: &mut Visitor<'_>) {
+            visitor.show("x", Parameter::Vector(&mut self.0));
+        }
+    }
+
+    /// Three steps on the slope 2x from x = 1, worked out from the formulas of the paper's program in f64.
+    #[test]
+    fn steps_follow_the_paper_s_program() {
+        let device = Device::flex().autodiff();
+        let mut model = One(Tensor::<1>::from_floats([1.0], &device).require_grad());
+        let config = AdamConfig { weight_decay: 0.1, clip: 0.5, ema: 0.9, ..AdamConfig::default() };
+        let mut adam = Adam::new(config, &mut model);
+        let (mut x, mut m, mut v, mut average) = (1.0f64, 0.0f64, 0.0f64, 1.0f64);
+        for t in 1..=3 {
+            let gradients = model.0.clone().square().sum().backward();
+            adam.gather(&mut model, gradients, 1.0);
+            adam.step(&mut model, 0.01, &device);
+            let g = 2.0 * x / (2.0 * x / 0.5).max(1.0);
+            m = 0.9 * m + 0.1 * g;
+            v = 0.999 * v + 0.001 * g * g;
+            let rate = 0.01 * (1.0 - 0.999f64.powi(t)).sqrt() / (1.0 - 0.9f64.powi(t));
+            x -= rate * (m / (v.sqrt() + 1e-8) + 0.1 * x);
+            average = 0.9 * average + 0.1 * x;
+            let now: f32 = model.0.to_data().iter().next().unwrap();
+            assert!((f64::from(now) - x).abs() < 1e-5, "step {t}: {now} for {x}");
+        }
+        assert!((f64::from(adam.slots[0].average[0]) - average).abs() < 1e-5);
     }
 }

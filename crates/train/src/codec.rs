@@ -65,13 +65,17 @@ impl CodecTask {
             memory_limit: (recipe.data.memory_mb as u64) << 20,
         };
         let train = Crops::open(manifest, settings(Split::Train))?;
-        let held_out = Crops::open(manifest, settings(Split::Valid)).or_else(|_| Crops::open(manifest, settings(Split::Test)))?;
+        let held_out =
+            Crops::open(manifest, settings(Split::Valid)).or_else(|_| Crops::open(manifest, settings(Split::Test)))?;
         let mut codec = match from {
             Some(folder) => {
                 if folder.config().codec != *network {
                     return Err(TrainError::Model(ModelError::Config {
                         field: "codec.network",
-                        what: format!("differs from that of `{}`; hint: start from a model of the same sizes", folder.config().name),
+                        what: format!(
+                            "differs from that of `{}`; hint: start from a model of the same sizes",
+                            folder.config().name
+                        ),
                     }));
                 }
                 folder.codec(device)?
@@ -125,7 +129,8 @@ impl CodecTask {
             (format!("commit/level {l}"), value(&quantized.commit)),
             (format!("fit/level {l}"), f64::from(quantized.fit)),
         ]);
-        let mut sum = waveform + spectral.mul_scalar(weights.multispectral) + quantized.commit.mul_scalar(weights.commit);
+        let mut sum =
+            waveform + spectral.mul_scalar(weights.multispectral) + quantized.commit.mul_scalar(weights.commit);
         if self.recipe.codebook == CodebookUpdate::Gradient {
             sum = sum + quantized.codebook;
         }
@@ -243,7 +248,8 @@ impl Task for CodecTask {
     }
 
     fn extra(&self) -> Extra {
-        let mut extra = vec![("bandwidth".to_owned(), vec![self.bandwidth.l1, self.bandwidth.l2, self.bandwidth.spectral])];
+        let mut extra =
+            vec![("bandwidth".to_owned(), vec![self.bandwidth.l1, self.bandwidth.l2, self.bandwidth.spectral])];
         for (l, level) in self.codec.levels.iter().enumerate() {
             if let Some(sums) = level.codebook.sums() {
                 extra.push((format!("codebook.{l}.sum"), sums.sum.clone()));

@@ -32,7 +32,9 @@ pub enum TrainError {
         what: String,
     },
     /// The loss or its gradient stayed infinite or undefined.
-    #[error("step {step}: {count} steps in a row had no finite gradient; hint: lower `optimizer.lr`; the last good state is kept")]
+    #[error(
+        "step {step}: {count} steps in a row had no finite gradient; hint: lower `optimizer.lr`; the last good state is kept"
+    )]
     Diverged {
         /// The last of them.
         step: u64,

@@ -28,7 +28,12 @@ pub struct PriorTask {
 }
 
 /// Sizes of the prior a recipe describes, for the codec of `base` and the labels of the cache.
-fn configure(recipe: &PriorRecipe, base: &ModelFolder, artists: usize, genres: usize) -> Result<PriorConfig, TrainError> {
+fn configure(
+    recipe: &PriorRecipe,
+    base: &ModelFolder,
+    artists: usize,
+    genres: usize,
+) -> Result<PriorConfig, TrainError> {
     let codec = &base.config().codec;
     let level = recipe.level;
     if level >= codec.levels() {
@@ -51,7 +56,11 @@ fn configure(recipe: &PriorRecipe, base: &ModelFolder, artists: usize, genres: u
         }),
         (None, true) => None,
         (Some(_), true) => {
-            return Err(ModelError::Config { field: "prior.conditioner", what: "the top level has no level above".into() }.into());
+            return Err(ModelError::Config {
+                field: "prior.conditioner",
+                what: "the top level has no level above".into(),
+            }
+            .into());
         }
         (None, false) => {
             let what = format!("level {level} is told the codes of level {}; hint: say how", level + 1);
@@ -90,7 +99,10 @@ impl PriorTask {
         if !same(&base.config().artists, &artists) || !same(&base.config().genres, &genres) {
             return Err(ModelError::Config {
                 field: "labels",
-                what: format!("the token cache has other artists or genres than `{}`; hint: tokenize with the same manifest", base.config().name),
+                what: format!(
+                    "the token cache has other artists or genres than `{}`; hint: tokenize with the same manifest",
+                    base.config().name
+                ),
             }
             .into());
         }
@@ -101,7 +113,10 @@ impl PriorTask {
                 if folder.config().priors.get(&level) != Some(&config) {
                     return Err(ModelError::Config {
                         field: "prior",
-                        what: format!("differs from that of `{}`; hint: start from a model of the same sizes", folder.config().name),
+                        what: format!(
+                            "differs from that of `{}`; hint: start from a model of the same sizes",
+                            folder.config().name
+                        ),
                     }
                     .into());
                 }
@@ -119,8 +134,8 @@ impl PriorTask {
             short: ShortTracks::Drop,
         };
         let train = TokenWindows::load(cache, settings(Split::Train))?;
-        let held_out =
-            TokenWindows::load(cache, settings(Split::Valid)).or_else(|_| TokenWindows::load(cache, settings(Split::Test)))?;
+        let held_out = TokenWindows::load(cache, settings(Split::Valid))
+            .or_else(|_| TokenWindows::load(cache, settings(Split::Test)))?;
         let short = train.dropped().len() + held_out.dropped().len();
         let warnings = (short > 0).then(|| format!("{short} tracks are shorter than the context and are left out"));
         Ok(Self {

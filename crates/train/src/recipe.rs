@@ -259,7 +259,8 @@ impl Recipe {
             return Err(bad("longer than 1 MB: not a recipe".into()));
         }
         let text = std::fs::read_to_string(path).map_err(|source| TrainError::Io { path: path.to_owned(), source })?;
-        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| bad(e.to_string().replace('\n', " ")))?;
+        let mut table: toml::Table =
+            text.parse().map_err(|e: toml::de::Error| bad(e.to_string().replace('\n', " ")))?;
         let Some(base) = table.remove("base") else { return Ok(table) };
         let base = base.as_str().ok_or_else(|| bad("`base` is not a file name".into()))?;
         let mut under = Self::table(&path.with_file_name(base), depth + 1)?;
@@ -277,7 +278,8 @@ impl Recipe {
         }
         let o = &self.optimizer;
         let betas = [o.beta1, o.beta2, o.ema].iter().all(|b| (0.0..1.0).contains(b));
-        if !betas || !(o.lr > 0.0 && o.lr.is_finite()) || !(o.eps > 0.0) || !(o.weight_decay >= 0.0) || !(o.clip >= 0.0) {
+        if !betas || !(o.lr > 0.0 && o.lr.is_finite()) || !(o.eps > 0.0) || !(o.weight_decay >= 0.0) || !(o.clip >= 0.0)
+        {
             return Err("optimizer: a value is out of range; hint: lr and eps above 0, betas and ema below 1".into());
         }
         if let Kind::Codec(codec) = &self.kind {

@@ -50,9 +50,7 @@ impl Schedule {
         let fall = match self.decay {
             Decay::None => 1.0,
             Decay::Step { factor, every } => factor.powi((step / every.max(1)).min(i32::MAX as u64) as i32),
-            Decay::Linear { start, steps } => {
-                (1.0 - step.saturating_sub(start) as f64 / steps.max(1) as f64).max(0.0)
-            }
+            Decay::Linear { start, steps } => (1.0 - step.saturating_sub(start) as f64 / steps.max(1) as f64).max(0.0),
             Decay::Cosine { floor } => {
                 let done = (step as f64 / self.steps.max(1) as f64).min(1.0);
                 floor + (1.0 - floor) * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())

@@ -244,7 +244,10 @@ impl<T: Task> Trainer<'_, '_, T> {
     }
 
     fn card(&self, step: u64, metrics: &Metrics) -> String {
-        let mut text = format!("# {}\n\nTrained by Orchestrion for {step} of {} steps.\n", self.recipe.name, self.recipe.run.steps);
+        let mut text = format!(
+            "# {}\n\nTrained by Orchestrion for {step} of {} steps.\n",
+            self.recipe.name, self.recipe.run.steps
+        );
         if !metrics.is_empty() {
             text.push_str("\n| held out | value |\n|---|---|\n");
             for (name, value) in metrics {

@@ -111,11 +111,10 @@ fn run_tokenize(arguments: TokenizeArguments) -> Result<(), Failure> {
     let identity = CodecIdentity {
         fingerprint: fingerprint(folder.codec_contents()?),
         sample_rate: spec.sample_rate,
-        streams: (0..).zip(&spec.streams).map(|(level, s)| CachedStream {
-            level,
-            hop_length: s.hop_length,
-            codebook_size: s.codebook_size,
-        }).collect(),
+        streams: (0..)
+            .zip(&spec.streams)
+            .map(|(level, s)| CachedStream { level, hop_length: s.hop_length, codebook_size: s.codebook_size })
+            .collect(),
     };
     let manifest = Manifest::read(&arguments.manifest)?;
     let labels = LabelTable::from_manifest(&manifest);
@@ -151,7 +150,9 @@ fn run_tokenize(arguments: TokenizeArguments) -> Result<(), Failure> {
     }
     meter.finish(&format!("{:.2} hours in `{}`", done / 3600.0, arguments.out.display()));
     if failed > 0 {
-        return Err(Failure::new(format!("{failed} recordings could not be tokenized; hint: take them out of the manifest")));
+        return Err(Failure::new(format!(
+            "{failed} recordings could not be tokenized; hint: take them out of the manifest"
+        )));
     }
     println!("{}", arguments.out.display());
     Ok(())

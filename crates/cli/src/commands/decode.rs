@@ -36,13 +36,20 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     let Some(stream) = stream.filter(|s| s.time > 0) else {
         let levels: Vec<String> = tokens.streams.iter().filter(|s| s.time > 0).map(|s| s.level.to_string()).collect();
-        return Err(Failure::usage(format!("`{place}` has no tokens of that level; hint: it has level {}", levels.join(", "))));
+        return Err(Failure::usage(format!(
+            "`{place}` has no tokens of that level; hint: it has level {}",
+            levels.join(", ")
+        )));
     };
     let fits = spec.streams.get(stream.level).is_some_and(|s| {
-        s.hop_length == stream.hop_length && s.codebook_size == stream.codebook_size && tokens.sample_rate == spec.sample_rate
+        s.hop_length == stream.hop_length
+            && s.codebook_size == stream.codebook_size
+            && tokens.sample_rate == spec.sample_rate
     });
     if !fits {
-        return Err(Failure::usage(format!("`{place}` was made by another codec; hint: give its model with `--model`")));
+        return Err(Failure::usage(format!(
+            "`{place}` was made by another codec; hint: give its model with `--model`"
+        )));
     }
     for take in 0..stream.batch {
         let codes = stream.row(take, 0).unwrap_or_default();

@@ -48,7 +48,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let folder = arguments.model.open()?;
     let device = Device::flex();
     let config = folder.config();
-    let codec = count_parameters(&mut folder.codec(&device)? ) as u64 * 4;
+    let codec = count_parameters(&mut folder.codec(&device)?) as u64 * 4;
     // A prior is unpacked once for the conditioner and packed once for the engine.
     let mut largest = 0;
     for (&level, prior) in &config.priors {
@@ -67,17 +67,20 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let fits = memory().map(|[_, free]| need < free);
     let gb = |bytes: u64| bytes as f64 / 1e9;
     if arguments.json {
-        println!("{:#}", json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "devices": ["cpu"],
-            "threads": threads,
-            "instructions": instructions(),
-            "memory_bytes": memory().map(|m| m[0]),
-            "free_bytes": memory().map(|m| m[1]),
-            "model": config.name,
-            "sampling_bytes": need,
-            "fits": fits,
-        }));
+        println!(
+            "{:#}",
+            json!({
+                "version": env!("CARGO_PKG_VERSION"),
+                "devices": ["cpu"],
+                "threads": threads,
+                "instructions": instructions(),
+                "memory_bytes": memory().map(|m| m[0]),
+                "free_bytes": memory().map(|m| m[1]),
+                "model": config.name,
+                "sampling_bytes": need,
+                "fits": fits,
+            })
+        );
         return Ok(());
     }
     println!("orchestrion {}", env!("CARGO_PKG_VERSION"));

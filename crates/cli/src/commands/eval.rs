@@ -100,7 +100,10 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
                 return Ok(());
             }
             println!("{} recordings, means", report.recordings);
-            println!("{:<24} {:>8} {:>8} {:>12} {:>8} {:>8} {:>6}", "", "log-mel", "SI-SDR", "convergence", "loudness", "chroma", "onset");
+            println!(
+                "{:<24} {:>8} {:>8} {:>12} {:>8} {:>8} {:>6}",
+                "", "log-mel", "SI-SDR", "convergence", "loudness", "chroma", "onset"
+            );
             for row in &report.rows {
                 println!(
                     "{:<24} {:>8.3} {:>8.2} {:>12.3} {:>8.2} {:>8.3} {:>6.3}",

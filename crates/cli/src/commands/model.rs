@@ -70,11 +70,14 @@ fn info(arguments: &InfoArguments) -> Result<(), Failure> {
         priors.insert(level, count_parameters(&mut folder.prior(level, &device)?));
     }
     if arguments.json {
-        println!("{:#}", json!({
-            "identity": model::identity(&folder)?,
-            "config": config,
-            "parameters": { "codec": codec, "priors": priors },
-        }));
+        println!(
+            "{:#}",
+            json!({
+                "identity": model::identity(&folder)?,
+                "config": config,
+                "parameters": { "codec": codec, "priors": priors },
+            })
+        );
         return Ok(());
     }
     let rate = f64::from(config.codec.sample_rate);
@@ -92,7 +95,11 @@ fn info(arguments: &InfoArguments) -> Result<(), Failure> {
             ),
             _ => "no prior".to_owned(),
         };
-        println!("level {level}: hop {hop}, {:.1} tokens a second of {} values, {prior}", rate / hop as f64, config.codec.codebook_size);
+        println!(
+            "level {level}: hop {hop}, {:.1} tokens a second of {} values, {prior}",
+            rate / hop as f64,
+            config.codec.codebook_size
+        );
     }
     if !config.artists.is_empty() {
         println!("artists: {}", config.artists.join(", "));
@@ -121,7 +128,9 @@ fn merge(arguments: &MergeArguments) -> Result<(), Failure> {
                 weights.insert("codec".into(), weights_of("codec", &mut folder.codec(&device)?));
             }
             Some((into, first)) => {
-                let labels = into.artists.is_empty() || config.artists.is_empty() || into.artists == config.artists && into.genres == config.genres;
+                let labels = into.artists.is_empty()
+                    || config.artists.is_empty()
+                    || into.artists == config.artists && into.genres == config.genres;
                 if *first != codec || !labels {
                     return Err(Failure::usage(format!(
                         "`{}` has another codec or other labels; hint: merge priors trained on one codec's tokens",

@@ -217,7 +217,9 @@ fn begin(
     request.song_seconds = request.song_seconds.map(|s| s.max(request.seconds));
     let session = Session::new(request, shape, identity, prompt.as_ref())?;
     let out = arguments.out.clone().unwrap_or_else(|| PathBuf::from(format!("music/seed-{}", session.request().seed)));
-    std::fs::create_dir_all(&out).map_err(|e| Failure::new(format!("cannot write to `{}`: {e}; hint: choose a folder with `--out`", out.display())))?;
+    std::fs::create_dir_all(&out).map_err(|e| {
+        Failure::new(format!("cannot write to `{}`: {e}; hint: choose a folder with `--out`", out.display()))
+    })?;
     let file = SessionFile::create(&out.join("session.safetensors"), &session)?;
     Ok((file, session, prompt_seconds))
 }

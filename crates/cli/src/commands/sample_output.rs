@@ -122,7 +122,8 @@ impl Output {
             });
         }
         let page = self.folder.join("index.html");
-        let html = SamplePage { title: format!("{} · seed {}", self.config.name, session.request().seed), takes }.html()?;
+        let html =
+            SamplePage { title: format!("{} · seed {}", self.config.name, session.request().seed), takes }.html()?;
         write_whole(&page, html.as_bytes())?;
         if as_json {
             let all = json!({
@@ -174,7 +175,10 @@ impl Output {
             ("genre".into(), names(&labels.genre, &self.config.genres)),
             ("seed".into(), request.seed.to_string()),
             ("take".into(), format!("{} of {}", take + 1, request.takes)),
-            ("song_seconds".into(), format!("{:.1}", labels.total_length as f64 / f64::from(session.shape().sample_rate))),
+            (
+                "song_seconds".into(),
+                format!("{:.1}", labels.total_length as f64 / f64::from(session.shape().sample_rate)),
+            ),
             ("temperature".into(), each(&|l| request.sampling[l].sampler.temperature.to_string())),
             ("hop_fraction".into(), each(&|l| request.sampling[l].hop_fraction.to_string())),
         ]

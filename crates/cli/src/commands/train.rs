@@ -47,7 +47,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let device = arguments.device.open()?.autodiff();
     let from = arguments.from.as_deref().map(model::open).transpose()?;
     let need = |option: &Option<PathBuf>, name: &str| {
-        option.clone().ok_or_else(|| Failure::usage(format!("this recipe needs `{name}`; hint: see `orchestrion train --help`")))
+        option
+            .clone()
+            .ok_or_else(|| Failure::usage(format!("this recipe needs `{name}`; hint: see `orchestrion train --help`")))
     };
     match &recipe.kind {
         Kind::Codec(_) => {
@@ -115,7 +117,11 @@ fn go<T: Task>(
     let outcome = trainer.run()?;
     match outcome {
         Outcome::Finished => {
-            eprintln!("finished in {}: `{}` is a model folder", duration(begun.elapsed().as_secs_f64()), arguments.out.display());
+            eprintln!(
+                "finished in {}: `{}` is a model folder",
+                duration(begun.elapsed().as_secs_f64()),
+                arguments.out.display()
+            );
             Ok(())
         }
         Outcome::Stopped => Err(Failure::interrupted(format!(

@@ -1,6 +1,6 @@
 //! The exponential, and QuickGELU: `x · sigmoid(1.702 x)`.
 
-use super::lanes::{Isa, Kernel, LANES, Simd};
+use crate::lanes::{Isa, Kernel, LANES, Simd};
 
 /// `e^x` within 2 units in the last place, for `x` up to 87; below -87 as at -87.
 #[inline(always)]
@@ -15,15 +15,7 @@ pub(super) fn exp<S: Simd>(simd: S, x: S::V) -> S::V {
     let rest = simd.mul_add(integer, simd.splat(2.121_944_4e-4), rest);
     // The Taylor series: at |rest| <= ln 2 / 2 what follows the 7th power is below 6e-9.
     let mut series = simd.splat(1.0 / 5040.0);
-    for coefficient in [
-        1.0 / 720.0,
-        1.0 / 120.0,
-        1.0 / 24.0,
-        1.0 / 6.0,
-        0.5,
-        1.0,
-        1.0,
-    ] {
+    for coefficient in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
         series = simd.mul_add(series, rest, simd.splat(coefficient));
     }
     simd.mul(series, simd.power_of_two(shifted))

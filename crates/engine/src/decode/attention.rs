@@ -1,7 +1,7 @@
 //! One query of one head over the keys it sees: `softmax(q · kᵀ / √head_width) · v`.
 
 use super::activation::exp;
-use super::lanes::{Block, Isa, Kernel, LANES, Simd};
+use crate::lanes::{Block, Isa, Kernel, LANES, Simd};
 
 /// Tiles of keys, and partial sums of values, that are computed side by side.
 const CHAINS: usize = 4;
@@ -30,14 +30,7 @@ impl Kernel for Attend<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self {
-            query,
-            keys,
-            values,
-            seen,
-            scores,
-            out,
-        } = self;
+        let Self { query, keys, values, seen, scores, out } = self;
         let tiles = seen.div_ceil(LANES);
         let scores = &mut scores[..tiles];
         score(simd, query, keys, scores);

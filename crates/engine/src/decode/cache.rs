@@ -1,6 +1,6 @@
 //! Keys and values of one layer and one row of the batch, laid out so that what is read together lies together.
 
-use super::lanes::{Block, LANES};
+use crate::lanes::{Block, LANES};
 
 /// For each head, strips of keys (in tiles of 16 keys: `[head_width]` blocks with one key a lane) and of values (one row
 /// of padded `head_width` after the other).
@@ -20,11 +20,7 @@ pub(super) struct Cache {
 
 impl Cache {
     /// Room for `strips` strips of `slots` keys, or `None` if there is not so much memory.
-    pub(super) fn new(
-        heads: usize,
-        head_width: usize,
-        (strips, slots): (usize, usize),
-    ) -> Option<Self> {
+    pub(super) fn new(heads: usize, head_width: usize, (strips, slots): (usize, usize)) -> Option<Self> {
         let tiles = slots.div_ceil(LANES);
         let rows = heads.checked_mul(strips)?.checked_mul(tiles)?;
         Some(Self {
@@ -32,10 +28,7 @@ impl Cache {
             strips,
             tiles,
             keys: zeros(rows.checked_mul(head_width)?)?,
-            values: zeros(
-                rows.checked_mul(LANES)?
-                    .checked_mul(head_width.div_ceil(LANES))?,
-            )?,
+            values: zeros(rows.checked_mul(LANES)?.checked_mul(head_width.div_ceil(LANES))?)?,
             scores: zeros(tiles)?,
         })
     }
@@ -44,11 +37,7 @@ impl Cache {
     pub(super) fn write(&mut self, strip: usize, slot: usize, key: &[f32], value: &[f32]) {
         let width = self.head_width;
         let blocks = width.div_ceil(LANES);
-        for (head, (key, value)) in key
-            .chunks_exact(width)
-            .zip(value.chunks_exact(width))
-            .enumerate()
-        {
+        for (head, (key, value)) in key.chunks_exact(width).zip(value.chunks_exact(width)).enumerate() {
             let tile = (head * self.strips + strip) * self.tiles + slot / LANES;
             for (block, k) in self.keys[tile * width..][..width].iter_mut().zip(key) {
                 block[slot % LANES] = *k;

@@ -3,11 +3,11 @@
 use rayon::prelude::*;
 
 use super::cache::Cache;
-use super::lanes::{Isa, padded};
 use super::layer::{Chunk, Layer, Scratch};
 use super::panels::Panels;
 use super::weights::{TransformerWeights, table};
 use crate::EngineError;
+use crate::lanes::{Isa, padded};
 
 /// Rows (positions times batch) that pass through a layer together when many tokens are known.
 const ROWS_A_CHUNK: usize = 192;
@@ -76,9 +76,7 @@ impl Decoder {
         weights.validate()?;
         let TransformerWeights { width, vocab, .. } = weights;
         let output = weights.output.as_ref().unwrap_or(&weights.embedding);
-        let head = Panels::pack(width, vocab, &[], |input, token| {
-            output[token * width + input]
-        });
+        let head = Panels::pack(width, vocab, &[], |input, token| output[token * width + input]);
         Ok(Self {
             isa,
             width,
@@ -117,30 +115,22 @@ impl Decoder {
     ) -> Result<(), EngineError> {
         let (width, context) = (self.width, self.context);
         if batch == 0 {
-            return Err(EngineError::Request(
-                "a window without rows; hint: ask for at least one".to_owned(),
-            ));
+            return Err(EngineError::Request("a window without rows; hint: ask for at least one".to_owned()));
         }
         if length == 0 || length > context {
             let hint = format!("hint: a window has 1 to {context} positions");
-            return Err(EngineError::Request(format!(
-                "a window of {length} positions; {hint}"
-            )));
+            return Err(EngineError::Request(format!("a window of {length} positions; {hint}")));
         }
         table("start", start, batch, width)?;
         if let Some(condition) = condition {
-            let rows = batch
-                .checked_mul(length)
-                .ok_or_else(|| too_large(batch, length))?;
+            let rows = batch.checked_mul(length).ok_or_else(|| too_large(batch, length))?;
             table("condition", condition, rows, width)?;
         }
         // Caches fit again if the shape is the same: nothing is read that was not written in this window.
         let same = |old: &Window| old.batch == batch && old.length == length;
         let caches = match self.window.take().filter(same) {
             Some(old) => old.caches,
-            None => self
-                .caches(batch, length)
-                .ok_or_else(|| too_large(batch, length))?,
+            None => self.caches(batch, length).ok_or_else(|| too_large(batch, length))?,
         };
         self.window = Some(Window {
             batch,
@@ -161,9 +151,7 @@ impl Decoder {
     /// is left to predict. The window is then as it was before the call.
     pub fn advance(&mut self, tokens: &[&[u32]]) -> Result<&[f32], EngineError> {
         let Some(mut window) = self.window.take() else {
-            return Err(EngineError::Request(
-                "no window was begun; hint: call `begin` before `advance`".to_owned(),
-            ));
+            return Err(EngineError::Request("no window was begun; hint: call `begin` before `advance`".to_owned()));
         };
         let end = self.check(&window, tokens);
         if let Ok(end) = end {
@@ -195,12 +183,7 @@ impl Decoder {
             )));
         }
         let vocab = self.vocab;
-        if let Some(token) = tokens
-            .iter()
-            .copied()
-            .flatten()
-            .find(|token| **token as usize >= vocab)
-        {
+        if let Some(token) = tokens.iter().copied().flatten().find(|token| **token as usize >= vocab) {
             return Err(EngineError::Request(format!(
                 "token {token} is outside the vocabulary of {vocab}; hint: the tokens belong to another codec or level"
             )));
@@ -236,22 +219,14 @@ impl Decoder {
                         _ => &self.embedding[tokens[t - 1 - known] as usize * self.width..],
                     };
                     let position = &self.position[t * self.width..];
-                    for ((to, token), position) in
-                        input.iter_mut().zip(&token[..self.width]).zip(position)
-                    {
+                    for ((to, token), position) in input.iter_mut().zip(&token[..self.width]).zip(position) {
                         *to = token + position;
                     }
                     window.add_condition(row, t, input, self.width);
                 }
             }
             for (layer, caches) in self.layers.iter().zip(&mut window.caches) {
-                layer.forward(
-                    chunk,
-                    &mut self.stream,
-                    self.width,
-                    caches,
-                    &mut self.scratch,
-                );
+                layer.forward(chunk, &mut self.stream, self.width, caches, &mut self.scratch);
             }
             window.computed += count;
             if window.computed == end {
@@ -288,9 +263,7 @@ impl Decoder {
     fn caches(&self, batch: usize, length: usize) -> Option<Vec<Vec<Cache>>> {
         let of_layer = |layer: &Layer| {
             let extent = layer.attn_func.extent(length, self.columns);
-            (0..batch)
-                .map(|_| Cache::new(self.heads, layer.state / self.heads, extent))
-                .collect()
+            (0..batch).map(|_| Cache::new(self.heads, layer.state / self.heads, extent)).collect()
         };
         self.layers.iter().map(of_layer).collect()
     }
@@ -300,10 +273,7 @@ impl Window {
     /// Adds the condition of a row at position `t`, if there is one.
     fn add_condition(&self, row: usize, t: usize, to: &mut [f32], width: usize) {
         if let Some(condition) = &self.condition {
-            for (to, c) in to
-                .iter_mut()
-                .zip(&condition[(row * self.length + t) * width..][..width])
-            {
+            for (to, c) in to.iter_mut().zip(&condition[(row * self.length + t) * width..][..width]) {
                 *to += c;
             }
         }

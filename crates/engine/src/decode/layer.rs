@@ -6,10 +6,10 @@ use super::AttnFunc;
 use super::activation::quick_gelu;
 use super::attention::Attend;
 use super::cache::Cache;
-use super::lanes::{Isa, padded};
 use super::norm::PackedNorm;
 use super::panels::Panels;
 use super::weights::{LayerWeights, Linear};
+use crate::lanes::{Isa, padded};
 
 /// A residual block with packed weights.
 #[derive(Debug)]
@@ -52,9 +52,7 @@ pub(super) struct Scratch {
 impl Layer {
     pub(super) fn pack(weights: &LayerWeights) -> Self {
         let pack = |linear: &Linear| {
-            Panels::pack(linear.inputs, linear.outputs, &linear.b, |i, o| {
-                linear.w[i * linear.outputs + o]
-            })
+            Panels::pack(linear.inputs, linear.outputs, &linear.b, |i, o| linear.w[i * linear.outputs + o])
         };
         Self {
             attn_func: weights.attn_func,
@@ -93,8 +91,7 @@ impl Layer {
             self.project(chunk, stream, normal, triple);
             for (row, cache) in caches.iter_mut().enumerate() {
                 let size = chunk.count * triple_wide;
-                let out =
-                    &mut attended[row * chunk.count * state_wide..][..chunk.count * state_wide];
+                let out = &mut attended[row * chunk.count * state_wide..][..chunk.count * state_wide];
                 self.attend(chunk, &triple[row * size..][..size], cache, out);
             }
             self.feed_forward(chunk, attended, stream, normal, added, hidden);
@@ -130,19 +127,11 @@ impl Layer {
 
     /// Attention of one row of the batch, position after position: a position's key and value are written before it
     /// looks, and later ones may take the place of those that no one sees any more.
-    pub(super) fn attend(
-        &self,
-        chunk: Chunk,
-        triple: &[f32],
-        cache: &mut Cache,
-        attended: &mut [f32],
-    ) {
+    pub(super) fn attend(&self, chunk: Chunk, triple: &[f32], cache: &mut Cache, attended: &mut [f32]) {
         let state = self.state;
         let head_width = state / chunk.heads;
         let mut scores = std::mem::take(&mut cache.scores);
-        let rows = triple
-            .chunks_exact(self.c_attn.padded_outputs())
-            .zip(attended.chunks_exact_mut(padded(state)));
+        let rows = triple.chunks_exact(self.c_attn.padded_outputs()).zip(attended.chunks_exact_mut(padded(state)));
         for (position, (triple, attended)) in (chunk.first..).zip(rows) {
             let place = self.attn_func.place(position, chunk.columns);
             let (query, rest) = triple.split_at(state);
@@ -154,10 +143,7 @@ impl Layer {
             }
             for head in 0..chunk.heads {
                 let (keys, values) = cache.read(head, place.seen_strip);
-                let (query, out) = (
-                    &query[head * head_width..],
-                    &mut attended[head * head_width..],
-                );
+                let (query, out) = (&query[head * head_width..], &mut attended[head * head_width..]);
                 Attend {
                     query: &query[..head_width],
                     keys,

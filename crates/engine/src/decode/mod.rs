@@ -18,7 +18,6 @@ mod activation;
 mod attention;
 mod cache;
 mod decoder;
-mod lanes;
 mod layer;
 mod norm;
 mod panels;
@@ -27,6 +26,9 @@ mod weights;
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+pub(crate) use tests::product_in_cache;
 
 pub use decoder::Decoder;
 pub use pattern::AttnFunc;

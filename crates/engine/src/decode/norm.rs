@@ -1,7 +1,7 @@
 //! Layer normalisation of rows, epsilon 1e-5.
 
-use super::lanes::{Block, Isa, Kernel, LANES, Simd, padded};
 use super::weights::Norm;
+use crate::lanes::{Block, Isa, Kernel, LANES, Simd, padded};
 
 /// Gain and bias, padded with zeros.
 #[derive(Debug, Clone)]
@@ -20,11 +20,7 @@ impl PackedNorm {
             }
             blocks
         };
-        Self {
-            width: norm.g.len(),
-            gain: pack(&norm.g),
-            bias: pack(&norm.b),
-        }
+        Self { width: norm.g.len(), gain: pack(&norm.g), bias: pack(&norm.b) }
     }
 
     /// Normalises padded rows in place; the padding must be zero and stays so.
@@ -70,10 +66,7 @@ impl Kernel for Normalise<'_> {
             let inverse = simd.splat(1.0 / (variance + 1e-5).sqrt());
             for ((block, gain), bias) in row.iter_mut().zip(&self.norm.gain).zip(&self.norm.bias) {
                 let normal = simd.mul(simd.sub(simd.load(block), mean), inverse);
-                simd.store(
-                    simd.mul_add(normal, simd.load(gain), simd.load(bias)),
-                    block,
-                );
+                simd.store(simd.mul_add(normal, simd.load(gain), simd.load(bias)), block);
             }
         }
     }

@@ -3,7 +3,7 @@
 //! In a panel the 16 outputs' weights lie input after input, so a product reads memory once and in order, and every
 //! output is one chain of fused multiply-adds over the inputs: its bits don't depend on what is computed beside it.
 
-use super::lanes::{Block, Isa, Kernel, LANES, Simd, padded};
+use crate::lanes::{Block, Isa, Kernel, LANES, Simd, padded};
 
 /// A packed weight matrix with its bias. Outputs are padded with zero columns to whole panels.
 #[derive(Debug, Clone)]
@@ -18,12 +18,7 @@ pub(super) struct Panels {
 
 impl Panels {
     /// Packs `weight(input, output)`.
-    pub(super) fn pack(
-        inputs: usize,
-        outputs: usize,
-        bias: &[f32],
-        weight: impl Fn(usize, usize) -> f32,
-    ) -> Self {
+    pub(super) fn pack(inputs: usize, outputs: usize, bias: &[f32], weight: impl Fn(usize, usize) -> f32) -> Self {
         let panels = outputs.div_ceil(LANES);
         let mut packed = Vec::with_capacity(panels * inputs);
         for panel in 0..panels {
@@ -41,12 +36,7 @@ impl Panels {
         for (value, &b) in biases.as_flattened_mut().iter_mut().zip(bias) {
             *value = b;
         }
-        Self {
-            inputs,
-            outputs,
-            weights: packed,
-            bias: biases,
-        }
+        Self { inputs, outputs, weights: packed, bias: biases }
     }
 
     /// Length of a row of `y`.
@@ -102,12 +92,7 @@ impl Kernel for Product<'_> {
 impl Product<'_> {
     /// All outputs of `groups` times `R` rows from `first_row`, `P` panels at a time.
     #[inline(always)]
-    fn columns<S: Simd, const R: usize, const P: usize>(
-        &mut self,
-        simd: S,
-        first_row: usize,
-        groups: usize,
-    ) {
+    fn columns<S: Simd, const R: usize, const P: usize>(&mut self, simd: S, first_row: usize, groups: usize) {
         let panels = self.panels.bias.len();
         let together = panels - panels % P;
         for panel in (0..together).step_by(P) {
@@ -123,16 +108,8 @@ impl Product<'_> {
     }
 
     #[inline(always)]
-    #[expect(
-        clippy::needless_range_loop,
-        reason = "closures don't inherit the instruction set; indices are constants"
-    )]
-    fn tile<S: Simd, const R: usize, const P: usize>(
-        &mut self,
-        simd: S,
-        first_row: usize,
-        first_panel: usize,
-    ) {
+    #[expect(clippy::needless_range_loop, reason = "closures don't inherit the instruction set; indices are constants")]
+    fn tile<S: Simd, const R: usize, const P: usize>(&mut self, simd: S, first_row: usize, first_panel: usize) {
         let inputs = self.panels.inputs;
         let (x_stride, y_stride) = (padded(inputs), self.panels.padded_outputs());
         let mut rows: [&[f32]; R] = [&[]; R];

@@ -44,22 +44,12 @@ impl AttnFunc {
     /// Where position `t` is kept and what it sees.
     pub(super) fn place(self, t: usize, columns: usize) -> Place {
         let (row, column) = (t / columns, t % columns);
-        let place = |strip, slot, seen_strip, seen| Place {
-            strip,
-            slot,
-            seen_strip,
-            seen,
-        };
+        let place = |strip, slot, seen_strip, seen| Place { strip, slot, seen_strip, seen };
         match self {
             Self::Dense => place(0, t, 0, t + 1),
             Self::Block => place(0, column, 0, column + 1),
             Self::TransposeBlock => place(column, row, column, row + 1),
-            Self::PreviousBlock => place(
-                row % 2,
-                column,
-                (row + 1) % 2,
-                if row == 0 { 0 } else { columns },
-            ),
+            Self::PreviousBlock => place(row % 2, column, (row + 1) % 2, if row == 0 { 0 } else { columns }),
         }
     }
 }

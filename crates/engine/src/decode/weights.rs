@@ -75,35 +75,19 @@ pub struct TransformerWeights {
 impl TransformerWeights {
     /// Checks every size against every other.
     pub(super) fn validate(&self) -> Result<(), EngineError> {
-        let Self {
-            width,
-            heads,
-            context,
-            blocks,
-            vocab,
-            ..
-        } = *self;
-        for (name, value) in [
-            ("width", width),
-            ("heads", heads),
-            ("context", context),
-            ("blocks", blocks),
-            ("vocab", vocab),
-        ] {
+        let Self { width, heads, context, blocks, vocab, .. } = *self;
+        for (name, value) in
+            [("width", width), ("heads", heads), ("context", context), ("blocks", blocks), ("vocab", vocab)]
+        {
             if value == 0 {
                 return Err(misfit(format!("`{name}` is 0")));
             }
         }
         if !context.is_multiple_of(blocks) {
-            return Err(misfit(format!(
-                "a context of {context} positions cannot be cut into {blocks} equal blocks"
-            )));
+            return Err(misfit(format!("a context of {context} positions cannot be cut into {blocks} equal blocks")));
         }
         if !self.residual_scale.is_finite() {
-            return Err(misfit(format!(
-                "`residual_scale` is {}",
-                self.residual_scale
-            )));
+            return Err(misfit(format!("`residual_scale` is {}", self.residual_scale)));
         }
         table("embedding", &self.embedding, vocab, width)?;
         table("position", &self.position, context, width)?;
@@ -123,9 +107,7 @@ impl LayerWeights {
         let state = self.c_attn.outputs / 3;
         if state == 0 || self.c_attn.outputs != 3 * state || !state.is_multiple_of(heads) {
             let (name, outputs) = (at("c_attn"), self.c_attn.outputs);
-            return Err(misfit(format!(
-                "`{name}` has {outputs} outputs, not three times a multiple of {heads} heads"
-            )));
+            return Err(misfit(format!("`{name}` has {outputs} outputs, not three times a multiple of {heads} heads")));
         }
         let hidden = self.c_fc.outputs;
         for (name, norm) in [("ln_0", &self.ln_0), ("ln_1", &self.ln_1)] {
@@ -141,9 +123,7 @@ impl LayerWeights {
             let name = at(name);
             if linear.inputs != inputs || linear.outputs != outputs || inputs == 0 || outputs == 0 {
                 let (a, b) = (linear.inputs, linear.outputs);
-                return Err(misfit(format!(
-                    "`{name}` maps {a} to {b} values where {inputs} to {outputs} are needed"
-                )));
+                return Err(misfit(format!("`{name}` maps {a} to {b} values where {inputs} to {outputs} are needed")));
             }
             table(&format!("{name}.w"), &linear.w, inputs, outputs)?;
             table(&format!("{name}.b"), &linear.b, 1, outputs)?;
@@ -159,21 +139,10 @@ fn misfit(what: String) -> EngineError {
 }
 
 /// Checks that `values` is a `[rows, columns]` table.
-pub(super) fn table(
-    name: &str,
-    values: &[f32],
-    rows: usize,
-    columns: usize,
-) -> Result<(), EngineError> {
-    let expected = rows
-        .checked_mul(columns)
-        .ok_or_else(|| misfit(format!("`{name}` of {rows} x {columns} values")))?;
+pub(super) fn table(name: &str, values: &[f32], rows: usize, columns: usize) -> Result<(), EngineError> {
+    let expected = rows.checked_mul(columns).ok_or_else(|| misfit(format!("`{name}` of {rows} x {columns} values")))?;
     if values.len() == expected {
         return Ok(());
     }
-    Err(EngineError::Length {
-        name: format!("`{name}` [{rows}, {columns}]"),
-        expected,
-        found: values.len(),
-    })
+    Err(EngineError::Length { name: format!("`{name}` [{rows}, {columns}]"), expected, found: values.len() })
 }

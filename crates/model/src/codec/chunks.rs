@@ -13,7 +13,10 @@ impl VqVae {
         let hop = self.config().hop_length(level);
         self.levels.get(level).map(|l| (l, hop)).ok_or_else(|| {
             let levels = self.levels.len();
-            ModelError::Request(format!("the codec has no level {level}; hint: its levels are 0 to {}", levels.saturating_sub(1)))
+            ModelError::Request(format!(
+                "the codec has no level {level}; hint: its levels are 0 to {}",
+                levels.saturating_sub(1)
+            ))
         })
     }
 
@@ -44,7 +47,9 @@ impl VqVae {
         let (network, hop) = self.level(level)?;
         let size = network.codebook.dims()[0];
         if let Some(code) = codes.iter().find(|c| **c as usize >= size) {
-            return Err(ModelError::Request(format!("code {code} is outside the codebook of {size} entries of level {level}")));
+            return Err(ModelError::Request(format!(
+                "code {code} is outside the codebook of {size} entries of level {level}"
+            )));
         }
         let context = network.decoder_radius();
         let mut samples = Vec::with_capacity(codes.len() * hop);
@@ -73,7 +78,11 @@ impl Codec for VqVae {
             sample_rate: config.sample_rate,
             channels: 1,
             streams: (0..config.levels())
-                .map(|l| StreamSpec { hop_length: config.hop_length(l), codebooks: 1, codebook_size: config.codebook_size })
+                .map(|l| StreamSpec {
+                    hop_length: config.hop_length(l),
+                    codebooks: 1,
+                    codebook_size: config.codebook_size,
+                })
                 .collect(),
             causal: false,
         }
@@ -105,7 +114,13 @@ mod tests {
             embedding_width: 6,
             codebook_size: 16,
             width: 4,
-            resnet: ResnetConfig { depth: 2, hidden: 1.0, dilation_growth: 3, dilation_cycle: None, residual_scale: false },
+            resnet: ResnetConfig {
+                depth: 2,
+                hidden: 1.0,
+                dilation_growth: 3,
+                dilation_cycle: None,
+                residual_scale: false,
+            },
             multipliers: vec![1, 1],
             reverse_decoder_dilation: true,
         };

@@ -51,7 +51,10 @@ impl VqVaeConfig {
     pub fn validate(&self) -> Result<(), ModelError> {
         let bad = |field, what: String| Err(ModelError::Config { field, what });
         if self.strides.is_empty() || self.strides.len() > 8 {
-            return bad("strides", format!("{} levels; hint: give one list of strides for each of 1 to 8 levels", self.levels()));
+            return bad(
+                "strides",
+                format!("{} levels; hint: give one list of strides for each of 1 to 8 levels", self.levels()),
+            );
         }
         for stride in self.strides.iter().flatten() {
             if *stride == 0 || stride % 2 != 0 || *stride > 256 {

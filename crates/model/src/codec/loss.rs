@@ -44,12 +44,13 @@ pub fn multispectral(target: Tensor<2>, output: Tensor<2>, bandwidth: &Bandwidth
     (a + b + c).div_scalar(3.0)
 }
 
-/// Distance of the magnitude spectrograms relative to the target's norm, which counts as at least `floor`, mean over clips.
-pub fn spectral_convergence(target: Tensor<2>, output: Tensor<2>, resolution: Resolution, floor: f32) -> f32 {
-    let silence = target.zeros_like();
+/// Distance of the magnitude spectrograms relative to the target's norm, mean over clips; a target whose norm is at most
+/// `silence` counts as zero.
+pub fn spectral_convergence(target: Tensor<2>, output: Tensor<2>, resolution: Resolution, silence: f32) -> f32 {
+    let nothing = target.zeros_like();
     let distance: Vec<f32> = spectral_distance(output, target.clone(), resolution).into_data().iter().collect();
-    let norm: Vec<f32> = spectral_distance(target, silence, resolution).into_data().iter().collect();
-    let ratios = distance.iter().zip(&norm).map(|(d, n)| d / n.max(floor));
+    let norm: Vec<f32> = spectral_distance(target, nothing, resolution).into_data().iter().collect();
+    let ratios = distance.iter().zip(&norm).map(|(d, n)| if *n > silence { d / n } else { 0.0 });
     ratios.sum::<f32>() / distance.len().max(1) as f32
 }
 

@@ -61,13 +61,15 @@ pub struct LabelEmbedding {
     timing: Option<Timing>,
 }
 
-/// Row of a table of `bins` for each of `n` positions from `start` to `end` within `[low, high)`, all in f32 and in this
-/// order of operations, as the paper's program has it. Positions beyond the range take the nearest row.
-pub fn position_bins(bins: usize, [low, high]: [f32; 2], [start, end]: [f32; 2], n: usize) -> Vec<usize> {
+/// Row of a table of `bins` for each of `n` positions from `start` to `end` within `[low, high)`: positions in f32 and in
+/// this order of operations, the range's width rounded once, as the paper's program has it. Positions beyond the range
+/// take the nearest row.
+pub fn position_bins(bins: usize, [low, high]: [f64; 2], [start, end]: [f32; 2], n: usize) -> Vec<usize> {
+    let (low, range) = (low as f32, (high - low) as f32);
     (0..n)
         .map(|i| {
             let at = start + (end - start) * (i as f32 / n as f32);
-            let bin = (bins as f32 * ((at - low) / (high - low))).floor();
+            let bin = (bins as f32 * ((at - low) / range)).floor();
             (bin.max(0.0) as usize).min(bins.saturating_sub(1))
         })
         .collect()
@@ -77,9 +79,9 @@ impl TimingConfig {
     /// Table rows for the total length (one) and for absolute and relative positions (`n` each).
     pub fn bins(&self, span: Span, sample_rate: u32, n: usize) -> [Vec<usize>; 3] {
         let rate = f64::from(sample_rate);
-        let (shortest, longest) = ((self.min_seconds * rate) as f32, (self.max_seconds * rate) as f32);
+        let (shortest, longest) = (self.min_seconds * rate, self.max_seconds * rate);
         let (total, start) = (span.total as f32, span.offset as f32);
-        let end = start + span.length as f32;
+        let end = span.offset.saturating_add(span.length) as f32;
         let relative = [start / total, (end / total).min(1.0)];
         [
             position_bins(self.bins, [shortest, longest], [total, total], 1),
@@ -143,7 +145,9 @@ fn blend<'a>(
         for &(id, weight) in blend {
             let at = (id as usize) < rows && weight.is_finite();
             if !at {
-                return Err(ModelError::Request(format!("{what} {id} (weight {weight}) is not in the model's table of {rows}")));
+                return Err(ModelError::Request(format!(
+                    "{what} {id} (weight {weight}) is not in the model's table of {rows}"
+                )));
             }
             weights[from + id as usize] += weight;
         }

@@ -9,8 +9,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 /// Uniform in `±1/sqrt(fan_in)`: PyTorch's default for convolutions.
 fn uniform<const D: usize>(shape: [usize; D], fan_in: usize, random: &mut Random, device: &Device) -> Tensor<D> {
     let bound = 1.0 / (fan_in as f32).sqrt();
-    let values: Vec<f32> =
-        (0..shape.iter().product()).map(|_| (random.uniform() * 2.0 - 1.0) * bound).collect();
+    let values: Vec<f32> = (0..shape.iter().product()).map(|_| (random.uniform() * 2.0 - 1.0) * bound).collect();
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
@@ -94,12 +93,8 @@ impl StridedConv1d {
             .permute([0, 1, 3, 2])
             .reshape([batch, channels * s, time / s + 1]);
         let [out, _, _] = self.weight.dims();
-        let weight = self
-            .weight
-            .clone()
-            .reshape([out, channels, 2, s])
-            .permute([0, 1, 3, 2])
-            .reshape([out, channels * s, 2]);
+        let weight =
+            self.weight.clone().reshape([out, channels, 2, s]).permute([0, 1, 3, 2]).reshape([out, channels * s, 2]);
         convolution(phases, weight, self.bias.clone(), Taps { dilation: 1, padding: [0, 0], relu: false })
     }
 }
@@ -137,13 +132,11 @@ impl TransposedConv1d {
         let [_, out, _] = self.weight.dims();
         let s = self.stride;
         // Output sample s * u + p (before half a stride is cut off) hears tap p of input u and tap s + p of input u - 1.
-        let weight = self
-            .weight
-            .clone()
-            .reshape([channels, out, 2, s])
-            .flip([2])
-            .permute([1, 3, 0, 2])
-            .reshape([out * s, channels, 2]);
+        let weight = self.weight.clone().reshape([channels, out, 2, s]).flip([2]).permute([1, 3, 0, 2]).reshape([
+            out * s,
+            channels,
+            2,
+        ]);
         let bias = self.bias.clone().reshape([out, 1]).expand([out, s]).reshape([out * s]);
         convolution(x, weight, bias, Taps { dilation: 1, padding: [1, 1], relu: false })
             .reshape([batch, out, s, time + 1])

@@ -34,12 +34,7 @@ pub struct Taps {
 #[backend_extension(Flex, Autodiff)]
 pub trait EngineOps: Backend {
     /// `x [batch, in, time] * w [out, in, taps] + b [out]` with stride 1: `[batch, out, time']`.
-    fn convolution(
-        x: FloatTensor<Self>,
-        w: FloatTensor<Self>,
-        b: FloatTensor<Self>,
-        taps: Taps,
-    ) -> FloatTensor<Self>;
+    fn convolution(x: FloatTensor<Self>, w: FloatTensor<Self>, b: FloatTensor<Self>, taps: Taps) -> FloatTensor<Self>;
     /// Gradient of [`convolution`](Self::convolution) for its input.
     fn convolution_grad_input(
         x: FloatTensor<Self>,
@@ -184,12 +179,7 @@ impl EngineOps for Flex {
 }
 
 impl<B: EngineOps, C: CheckpointStrategy> EngineOps for Autodiff<B, C> {
-    fn convolution(
-        x: FloatTensor<Self>,
-        w: FloatTensor<Self>,
-        b: FloatTensor<Self>,
-        taps: Taps,
-    ) -> FloatTensor<Self> {
+    fn convolution(x: FloatTensor<Self>, w: FloatTensor<Self>, b: FloatTensor<Self>, taps: Taps) -> FloatTensor<Self> {
         #[derive(Debug)]
         struct Convolution;
 
@@ -277,4 +267,3 @@ impl<B: EngineOps, C: CheckpointStrategy> EngineOps for Autodiff<B, C> {
         (distance, Self::from_inner(slope))
     }
 }
-

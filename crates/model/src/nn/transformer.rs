@@ -76,7 +76,9 @@ impl TransformerConfig {
     /// Names the first field that does not fit.
     pub fn validate(&self) -> Result<(), ModelError> {
         let bad = |field, what: String| Err(ModelError::Config { field, what });
-        for (field, n) in [("width", self.width), ("depth", self.depth), ("heads", self.heads), ("context", self.context)] {
+        for (field, n) in
+            [("width", self.width), ("depth", self.depth), ("heads", self.heads), ("context", self.context)]
+        {
             if n == 0 || n > 1 << 20 {
                 return bad(field, format!("{n} is out of range; hint: use a number from 1 to 1048576"));
             }

@@ -74,13 +74,21 @@ impl PriorConfig {
             }
             if let Some(t) = &labels.timing {
                 if t.bins == 0 || !(0.0..t.max_seconds).contains(&t.min_seconds) || t.max_seconds > 1e6 {
-                    return bad("labels.timing", format!("{t:?} has no range; hint: min_seconds must be below max_seconds"));
+                    return bad(
+                        "labels.timing",
+                        format!("{t:?} has no range; hint: min_seconds must be below max_seconds"),
+                    );
                 }
             }
         }
         if let Some(upper) = &self.upper {
-            if upper.strides.iter().any(|s| *s == 0 || s % 2 != 0) || self.transformer.context % upper.ratio().max(1) != 0 {
-                return bad("upper.strides", format!("{:?} must be even and their product divide the context", upper.strides));
+            if upper.strides.iter().any(|s| *s == 0 || s % 2 != 0)
+                || self.transformer.context % upper.ratio().max(1) != 0
+            {
+                return bad(
+                    "upper.strides",
+                    format!("{:?} must be even and their product divide the context", upper.strides),
+                );
             }
             if upper.width == 0 || upper.codebook_size == 0 || upper.resnet.depth == 0 {
                 return bad("upper", "a size is zero".into());

@@ -68,13 +68,19 @@ impl ModelConfig {
     pub fn validate(&self) -> Result<(), ModelError> {
         let bad = |field, what: String| Err(ModelError::Config { field, what });
         if self.format != MODEL_FORMAT {
-            return bad("format", format!("{} is not {MODEL_FORMAT}; hint: this model was written by another version", self.format));
+            return bad(
+                "format",
+                format!("{} is not {MODEL_FORMAT}; hint: this model was written by another version", self.format),
+            );
         }
         self.codec.validate()?;
         for (&level, prior) in &self.priors {
             prior.validate()?;
             if level >= self.codec.levels() || prior.level != level {
-                return bad("priors", format!("a prior of level {} stands at level {level} of {}", prior.level, self.codec.levels()));
+                return bad(
+                    "priors",
+                    format!("a prior of level {} stands at level {level} of {}", prior.level, self.codec.levels()),
+                );
             }
             if prior.hop_length != self.codec.hop_length(level)
                 || prior.codebook_size != self.codec.codebook_size

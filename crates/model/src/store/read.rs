@@ -48,11 +48,11 @@ impl Source {
                 let path = folder.join(file);
                 std::fs::read(&path).map(Cow::Owned).map_err(|source| ModelError::Io { path, source })
             }
-            Self::Embedded { files, .. } => files
-                .iter()
-                .find(|(name, _)| *name == file)
-                .map(|(_, content)| Cow::Borrowed(*content))
-                .ok_or_else(|| ModelError::Format { place: self.place(file), what: "not part of this program".into() }),
+            Self::Embedded { files, .. } => {
+                files.iter().find(|(name, _)| *name == file).map(|(_, content)| Cow::Borrowed(*content)).ok_or_else(
+                    || ModelError::Format { place: self.place(file), what: "not part of this program".into() },
+                )
+            }
         }
     }
 }
@@ -80,7 +80,9 @@ impl ModelFolder {
             if !folder.join(CONFIG).is_file() {
                 return Err(ModelError::Format {
                     place: folder.display().to_string(),
-                    what: format!("not a model folder: it has no `{CONFIG}`; hint: give the folder that training wrote"),
+                    what: format!(
+                        "not a model folder: it has no `{CONFIG}`; hint: give the folder that training wrote"
+                    ),
                 });
             }
         }
@@ -172,8 +174,7 @@ impl ModelFolder {
     /// Puts the weights behind `prefix` into a part.
     fn fill(&self, part: &mut impl Parameters, prefix: &str, device: &Device) -> Result<(), ModelError> {
         let mut open: BTreeMap<&str, SafetensorsFile<'_>> = BTreeMap::new();
-        let mut left: BTreeSet<&str> =
-            self.weight_map.keys().filter_map(|k| k.strip_prefix(prefix)).collect();
+        let mut left: BTreeSet<&str> = self.weight_map.keys().filter_map(|k| k.strip_prefix(prefix)).collect();
         for file in self.weight_map.iter().filter(|(k, _)| k.starts_with(prefix)).map(|(_, f)| f.as_str()) {
             if !open.contains_key(file) {
                 open.insert(file, SafetensorsFile::parse(&self.source.place(file), self.source.read(file)?)?);

@@ -74,7 +74,10 @@ impl<'a> SafetensorsFile<'a> {
             let [from, to] = entry.data_offsets;
             let held = data.len() - start;
             if from > to || to > held || bytes != Some(to - from) {
-                return Err(bad(format!("key `{name}`: {:?} at {from}..{to} does not fit a file with {held} bytes of data", entry.shape)));
+                return Err(bad(format!(
+                    "key `{name}`: {:?} at {from}..{to} does not fit a file with {held} bytes of data",
+                    entry.shape
+                )));
             }
             entries.insert(name, (entry.dtype, entry.shape, from, to));
         }

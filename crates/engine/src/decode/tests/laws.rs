@@ -4,27 +4,18 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::decode::{Decoder, lanes::Isa};
+use crate::decode::Decoder;
+use crate::lanes::Isa;
 
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|x| x.to_bits()).collect()
 }
 
 /// Logits of one row after each of its tokens, one token a call.
-fn alone(
-    decoder: &mut Decoder,
-    start: &[f32],
-    condition: &[f32],
-    length: usize,
-    tokens: &[u32],
-) -> Vec<Vec<u32>> {
+fn alone(decoder: &mut Decoder, start: &[f32], condition: &[f32], length: usize, tokens: &[u32]) -> Vec<Vec<u32>> {
     decoder.begin(start, Some(condition), 1, length).unwrap();
     let mut all = vec![bits(decoder.advance(&[&[]]).unwrap())];
-    all.extend(
-        tokens
-            .chunks(1)
-            .map(|one| bits(decoder.advance(&[one]).unwrap())),
-    );
+    all.extend(tokens.chunks(1).map(|one| bits(decoder.advance(&[one]).unwrap())));
     all
 }
 
@@ -77,15 +68,7 @@ proptest! {
 #[test]
 fn long_prompts_have_the_bits_of_single_steps() {
     let mut n = Numbers(3);
-    let sizes = Sizes {
-        width: 48,
-        heads: 2,
-        head_width: 8,
-        hidden: 64,
-        columns: 32,
-        blocks: 16,
-        vocab: 40,
-    };
+    let sizes = Sizes { width: 48, heads: 2, head_width: 8, hidden: 64, columns: 32, blocks: 16, vocab: 40 };
     let weights = random(sizes, &[ALL[1], ALL[2], ALL[3], ALL[0]], &mut n);
     let (start, condition) = (n.many(48, 1.0), n.many(512 * 48, 1.0));
     let tokens = n.tokens(500, sizes.vocab);

@@ -9,6 +9,8 @@ mod refusals;
 mod speed;
 mod twins;
 
+pub(crate) use speed::product_in_cache;
+
 use super::{AttnFunc, LayerWeights, Linear, Norm, TransformerWeights};
 
 /// A small generator: the same numbers on every machine.
@@ -17,10 +19,7 @@ pub(super) struct Numbers(pub u64);
 impl Numbers {
     /// Between -1 and 1.
     pub fn next(&mut self) -> f32 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 40) as f32 / (1 << 23) as f32 - 1.0
     }
     pub fn many(&mut self, count: usize, scale: f32) -> Vec<f32> {
@@ -46,33 +45,19 @@ pub(super) struct Sizes {
     pub vocab: usize,
 }
 
-pub(super) const ALL: [AttnFunc; 4] = [
-    AttnFunc::Dense,
-    AttnFunc::Block,
-    AttnFunc::TransposeBlock,
-    AttnFunc::PreviousBlock,
-];
+pub(super) const ALL: [AttnFunc; 4] =
+    [AttnFunc::Dense, AttnFunc::Block, AttnFunc::TransposeBlock, AttnFunc::PreviousBlock];
 
 pub(super) fn random(sizes: Sizes, functions: &[AttnFunc], n: &mut Numbers) -> TransformerWeights {
-    let Sizes {
-        width,
-        heads,
-        head_width,
-        hidden,
-        columns,
-        blocks,
-        vocab,
-    } = sizes;
+    let Sizes { width, heads, head_width, hidden, columns, blocks, vocab } = sizes;
     let linear = |n: &mut Numbers, inputs: usize, outputs: usize| Linear {
         w: n.many(inputs * outputs, (3.0 / inputs as f32).sqrt()),
         b: n.many(outputs, 0.2),
         inputs,
         outputs,
     };
-    let norm = |n: &mut Numbers| Norm {
-        g: n.many(width, 0.3).iter().map(|g| 1.0 + g).collect(),
-        b: n.many(width, 0.2),
-    };
+    let norm =
+        |n: &mut Numbers| Norm { g: n.many(width, 0.3).iter().map(|g| 1.0 + g).collect(), b: n.many(width, 0.2) };
     let layers = functions
         .iter()
         .map(|&attn_func| LayerWeights {

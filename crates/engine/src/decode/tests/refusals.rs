@@ -3,15 +3,7 @@
 use super::*;
 use crate::decode::Decoder;
 
-const SIZES: Sizes = Sizes {
-    width: 8,
-    heads: 2,
-    head_width: 2,
-    hidden: 8,
-    columns: 4,
-    blocks: 3,
-    vocab: 5,
-};
+const SIZES: Sizes = Sizes { width: 8, heads: 2, head_width: 2, hidden: 8, columns: 4, blocks: 3, vocab: 5 };
 
 fn refusal<T>(result: Result<T, crate::EngineError>, part: &str) {
     let message = result.err().expect("must be refused").to_string();
@@ -31,18 +23,9 @@ fn weights_that_do_not_fit_are_refused() {
     refusal(with(&|w| w.heads = 3), "layers[0].c_attn");
     refusal(with(&|w| w.vocab = usize::MAX), "`embedding`");
     refusal(with(&|w| w.residual_scale = f32::NAN), "`residual_scale`");
-    refusal(
-        with(&|w| w.layers[2].ln_1.b.truncate(7)),
-        "layers[2].ln_1.b",
-    );
-    refusal(
-        with(&|w| w.layers[1].c_fc.w.truncate(7)),
-        "layers[1].c_fc.w",
-    );
-    refusal(
-        with(&|w| w.layers[3].mlp_proj.inputs = 9),
-        "layers[3].mlp_proj",
-    );
+    refusal(with(&|w| w.layers[2].ln_1.b.truncate(7)), "layers[2].ln_1.b");
+    refusal(with(&|w| w.layers[1].c_fc.w.truncate(7)), "layers[1].c_fc.w");
+    refusal(with(&|w| w.layers[3].mlp_proj.inputs = 9), "layers[3].mlp_proj");
     refusal(with(&|w| w.output = Some(vec![0.0])), "`output` [5, 8]");
 }
 
@@ -56,19 +39,13 @@ fn windows_and_tokens_that_do_not_fit_are_refused() {
     refusal(decoder.begin(&start, None, 2, 13), "1 to 12 positions");
     refusal(decoder.begin(&start, None, 2, 0), "0 positions");
     refusal(decoder.begin(&start, None, 3, 12), "`start` [3, 8]");
-    refusal(
-        decoder.begin(&start, Some(&start), 2, 12),
-        "`condition` [24, 8]",
-    );
+    refusal(decoder.begin(&start, Some(&start), 2, 12), "`condition` [24, 8]");
     decoder.begin(&start, None, 2, 12).unwrap();
     let before = decoder.advance(&[&[1, 2], &[3, 4]]).unwrap().to_vec();
     refusal(decoder.advance(&[&[1], &[5]]).map(<[f32]>::len), "token 5");
     refusal(decoder.advance(&[&[1], &[]]).map(<[f32]>::len), "[1, 0]");
     refusal(decoder.advance(&[&[1]]).map(<[f32]>::len), "2 rows");
-    refusal(
-        decoder.advance(&[&[0; 10], &[0; 10]]).map(<[f32]>::len),
-        "2 and 10 tokens",
-    );
+    refusal(decoder.advance(&[&[0; 10], &[0; 10]]).map(<[f32]>::len), "2 and 10 tokens");
     assert_eq!(decoder.advance(&[&[], &[]]).unwrap(), before);
     assert!(decoder.advance(&[&[0; 9], &[0; 9]]).is_ok());
 }

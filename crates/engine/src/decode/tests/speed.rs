@@ -4,17 +4,10 @@
 use std::time::Instant;
 
 use super::*;
-use crate::decode::{Decoder, lanes::Isa, panels::Panels};
+use crate::decode::{Decoder, panels::Panels};
+use crate::lanes::Isa;
 
-const SIZES: Sizes = Sizes {
-    width: 256,
-    heads: 4,
-    head_width: 16,
-    hidden: 256,
-    columns: 32,
-    blocks: 32,
-    vocab: 1024,
-};
+const SIZES: Sizes = Sizes { width: 256, heads: 4, head_width: 16, hidden: 256, columns: 32, blocks: 32, vocab: 1024 };
 
 #[test]
 #[ignore = "a measurement, not a check"]
@@ -22,14 +15,10 @@ fn decode_speed() {
     let mut n = Numbers(5);
     let functions: Vec<AttnFunc> = (0..12).map(|i| ALL[1 + i % 3]).collect();
     let weights = random(SIZES, &functions, &mut n);
-    let linear = |l: &LayerWeights| {
-        l.c_attn.w.len() + l.c_proj.w.len() + l.c_fc.w.len() + l.mlp_proj.w.len()
-    };
+    let linear = |l: &LayerWeights| l.c_attn.w.len() + l.c_proj.w.len() + l.c_fc.w.len() + l.mlp_proj.w.len();
     let products = weights.layers.iter().map(linear).sum::<usize>() + weights.vocab * weights.width;
-    let (read, multiply) = (reading(), multiplying(&mut n));
-    println!(
-        "one core reads a matrix of 10 MB at {read:.1} GB/s and multiplies in cache at {multiply:.1} GFLOP/s"
-    );
+    let (read, multiply) = (reading(), product_in_cache());
+    println!("one core reads a matrix of 10 MB at {read:.1} GB/s and multiplies in cache at {multiply:.1} GFLOP/s");
     let mut decoder = Decoder::new(weights).unwrap();
     for batch in [1, 2, 4, 8] {
         let start = n.many(batch * SIZES.width, 1.0);
@@ -37,22 +26,16 @@ fn decode_speed() {
         let rows: Vec<Vec<u32>> = (0..batch).map(|_| n.tokens(1023, SIZES.vocab)).collect();
         let mut best = (f64::MAX, f64::MAX);
         for _ in 0..3 {
-            decoder
-                .begin(&start, Some(&condition), batch, 1024)
-                .unwrap();
+            decoder.begin(&start, Some(&condition), batch, 1024).unwrap();
             let begun = Instant::now();
             for t in 0..1023 {
                 let tokens: Vec<&[u32]> = rows.iter().map(|row| &row[t..=t]).collect();
                 decoder.advance(&tokens).unwrap();
             }
             best.0 = best.0.min(begun.elapsed().as_secs_f64() / 1023.0);
-            decoder
-                .begin(&start, Some(&condition), batch, 1024)
-                .unwrap();
+            decoder.begin(&start, Some(&condition), batch, 1024).unwrap();
             let begun = Instant::now();
-            decoder
-                .advance(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>())
-                .unwrap();
+            decoder.advance(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
             best.1 = best.1.min(begun.elapsed().as_secs_f64() / 1023.0);
         }
         let (gigabytes, gigaflops) = (products as f64 * 4e-9, (products * batch) as f64 * 2e-9);
@@ -82,7 +65,8 @@ fn reading() -> f64 {
 }
 
 /// GFLOP/s of a product that stays in the first cache.
-fn multiplying(n: &mut Numbers) -> f64 {
+pub(crate) fn product_in_cache() -> f64 {
+    let n = &mut Numbers(5);
     let w = n.many(128 * 32, 1.0);
     let panels = Panels::pack(128, 32, &[], |i, o| w[i * 32 + o]);
     let (x, mut y) = (n.many(12 * 128, 1.0), vec![0.0; 12 * 32]);

@@ -4,22 +4,16 @@
 use super::*;
 use crate::decode::activation::{exp, quick_gelu};
 use crate::decode::attention::Attend;
-use crate::decode::lanes::{Block, Isa, Kernel, LANES, Simd, padded};
 use crate::decode::norm::PackedNorm;
 use crate::decode::panels::Panels;
+use crate::lanes::{Block, Isa, Kernel, LANES, Simd, padded};
 
 /// Runs `kernel` on all instruction sets and compares what it wrote.
 fn same_everywhere(what: &str, kernel: impl Fn(Isa) -> Vec<f32>) {
     let sets = Isa::available();
-    let results: Vec<Vec<u32>> = sets
-        .iter()
-        .map(|isa| kernel(*isa).iter().map(|x| x.to_bits()).collect())
-        .collect();
+    let results: Vec<Vec<u32>> = sets.iter().map(|isa| kernel(*isa).iter().map(|x| x.to_bits()).collect()).collect();
     for (isa, result) in sets.iter().zip(&results) {
-        assert!(
-            Some(result) == results.last(),
-            "{what}: {isa:?} differs from the scalar twin"
-        );
+        assert!(Some(result) == results.last(), "{what}: {isa:?} differs from the scalar twin");
     }
 }
 
@@ -42,17 +36,11 @@ fn kernels_agree_with_the_scalar_twin() {
         same_everywhere(&format!("product {count} x {inputs} x {outputs}"), |isa| {
             let mut y = vec![f32::NAN; count * padded(outputs)];
             panels.multiply(isa, &x, &mut y);
-            assert!(
-                y.chunks_exact(padded(outputs))
-                    .all(|y| y[outputs..].iter().all(|pad| *pad == 0.0))
-            );
+            assert!(y.chunks_exact(padded(outputs)).all(|y| y[outputs..].iter().all(|pad| *pad == 0.0)));
             y
         });
 
-        let norm = PackedNorm::pack(&Norm {
-            g: n.many(inputs, 1.0),
-            b: n.many(inputs, 1.0),
-        });
+        let norm = PackedNorm::pack(&Norm { g: n.many(inputs, 1.0), b: n.many(inputs, 1.0) });
         same_everywhere(&format!("norm of {inputs}"), |isa| {
             let mut y = x.clone();
             norm.apply(isa, &mut y);
@@ -63,27 +51,14 @@ fn kernels_agree_with_the_scalar_twin() {
         let (width, seen) = (1 + n.below(40), 1 + n.below(150));
         let query = n.many(width, 2.0);
         let blocks = |n: &mut Numbers, count: usize| -> Vec<Block> {
-            (0..count)
-                .map(|_| std::array::from_fn(|_| 2.0 * n.next()))
-                .collect()
+            (0..count).map(|_| std::array::from_fn(|_| 2.0 * n.next())).collect()
         };
         let tiles = seen.div_ceil(LANES);
-        let (keys, values) = (
-            blocks(&mut n, tiles * width),
-            blocks(&mut n, tiles * LANES * width.div_ceil(LANES)),
-        );
+        let (keys, values) = (blocks(&mut n, tiles * width), blocks(&mut n, tiles * LANES * width.div_ceil(LANES)));
         same_everywhere(&format!("attention of {width} over {seen}"), |isa| {
             let (mut scores, mut out) = (vec![[0.0; LANES]; tiles], vec![0.0; width]);
             let (scores, out_) = (&mut scores, &mut out);
-            Attend {
-                query: &query,
-                keys: &keys,
-                values: &values,
-                seen,
-                scores,
-                out: out_,
-            }
-            .run_on(isa);
+            Attend { query: &query, keys: &keys, values: &values, seen, scores, out: out_ }.run_on(isa);
             out
         });
     }
@@ -103,18 +78,13 @@ impl Kernel for Exp<'_> {
 
 #[test]
 fn the_exponential_is_within_two_units_of_the_last_place() {
-    let inputs: Vec<f32> = (0..1 << 16)
-        .map(|i| (i as f32 / (1 << 15) as f32 - 1.0) * 87.0)
-        .collect();
+    let inputs: Vec<f32> = (0..1 << 16).map(|i| (i as f32 / (1 << 15) as f32 - 1.0) * 87.0).collect();
     same_everywhere("exp", |isa| {
         let mut found = inputs.clone();
         isa.run(Exp(&mut found));
         for (x, y) in inputs.iter().zip(&found) {
             let truth = f64::from(*x).exp();
-            assert!(
-                (f64::from(*y) / truth - 1.0).abs() < 2.4e-7,
-                "exp({x}) = {y}, not {truth}"
-            );
+            assert!((f64::from(*y) / truth - 1.0).abs() < 2.4e-7, "exp({x}) = {y}, not {truth}");
         }
         found
     });

@@ -11,7 +11,7 @@ use super::{Block, Kernel, Simd};
 
 /// Proof of NEON.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Neon(());
+pub(crate) struct Neon(());
 
 impl Neon {
     pub(super) fn detect() -> Option<Self> {
@@ -68,12 +68,7 @@ impl Simd for Neon {
             ]
         }
     }
-    four_registers!(
-        add = vaddq_f32,
-        sub = vsubq_f32,
-        mul = vmulq_f32,
-        div = vdivq_f32
-    );
+    four_registers!(add = vaddq_f32, sub = vsubq_f32, mul = vmulq_f32, div = vdivq_f32);
     #[inline(always)]
     fn max(self, a: Four, b: Four) -> Four {
         let mut larger = b;

@@ -12,11 +12,11 @@ use super::{Block, Kernel, Simd};
 
 /// Proof of AVX-512F.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Avx512(());
+pub(crate) struct Avx512(());
 
 /// Proof of AVX2 and FMA.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Avx2(());
+pub(crate) struct Avx2(());
 
 impl Avx512 {
     pub(super) fn detect() -> Option<Self> {
@@ -98,10 +98,7 @@ impl Simd for Avx512 {
         // SAFETY: see the head of this file.
         unsafe {
             let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(bits));
-            _mm512_castsi512_ps(_mm512_add_epi32(
-                exponent,
-                _mm512_castps_si512(_mm512_set1_ps(1.0)),
-            ))
+            _mm512_castsi512_ps(_mm512_add_epi32(exponent, _mm512_castps_si512(_mm512_set1_ps(1.0))))
         }
     }
 }
@@ -128,12 +125,7 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn mul_add(self, a: [__m256; 2], b: [__m256; 2], c: [__m256; 2]) -> [__m256; 2] {
         // SAFETY: see the head of this file.
-        unsafe {
-            [
-                _mm256_fmadd_ps(a[0], b[0], c[0]),
-                _mm256_fmadd_ps(a[1], b[1], c[1]),
-            ]
-        }
+        unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
     }
     two_registers!(
         add = _mm256_add_ps,
@@ -149,10 +141,7 @@ impl Simd for Avx2 {
             // SAFETY: see the head of this file.
             *power = unsafe {
                 let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(*power));
-                _mm256_castsi256_ps(_mm256_add_epi32(
-                    exponent,
-                    _mm256_castps_si256(_mm256_set1_ps(1.0)),
-                ))
+                _mm256_castsi256_ps(_mm256_add_epi32(exponent, _mm256_castps_si256(_mm256_set1_ps(1.0))))
             };
         }
         powers

@@ -6,7 +6,7 @@ use super::{Block, LANES, Simd};
 
 /// No instructions needed.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Scalar;
+pub(crate) struct Scalar;
 
 impl Simd for Scalar {
     type V = Block;

@@ -14,18 +14,18 @@ mod scalar;
 mod x86;
 
 /// Floats in a vector.
-pub(super) const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// A vector in memory.
-pub(super) type Block = [f32; LANES];
+pub(crate) type Block = [f32; LANES];
 
 /// The smallest multiple of [`LANES`] that is at least `n`: rows are stored padded to it.
-pub(super) fn padded(n: usize) -> usize {
+pub(crate) fn padded(n: usize) -> usize {
     n.div_ceil(LANES) * LANES
 }
 
 /// Operations on vectors of [`LANES`] floats.
-pub(super) trait Simd: Copy {
+pub(crate) trait Simd: Copy {
     /// A vector.
     type V: Copy;
     /// Whether 24 vectors fit into the registers beside the operands, rather than 6.
@@ -85,7 +85,7 @@ pub(super) trait Simd: Copy {
 ///
 /// `run` and all it calls must be `#[inline(always)]`, and must not use vectors within closures, which don't inherit the
 /// instruction set.
-pub(super) trait Kernel {
+pub(crate) trait Kernel {
     /// What the work gives.
     type Output;
     /// Does the work.
@@ -94,7 +94,7 @@ pub(super) trait Kernel {
 
 /// An instruction set that this machine has.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Isa {
+pub(crate) enum Isa {
     #[cfg(target_arch = "x86_64")]
     Avx512(x86::Avx512),
     #[cfg(target_arch = "x86_64")]
@@ -107,7 +107,7 @@ pub(super) enum Isa {
 
 impl Isa {
     /// All sets of this machine, widest first.
-    pub(super) fn available() -> Vec<Self> {
+    pub(crate) fn available() -> Vec<Self> {
         #[allow(unused_mut)]
         let mut sets = Vec::new();
         #[cfg(target_arch = "x86_64")]
@@ -122,16 +122,13 @@ impl Isa {
     }
 
     /// The widest set of this machine.
-    pub(super) fn detect() -> Self {
-        Self::available()
-            .first()
-            .copied()
-            .unwrap_or(Self::Scalar(scalar::Scalar))
+    pub(crate) fn detect() -> Self {
+        Self::available().first().copied().unwrap_or(Self::Scalar(scalar::Scalar))
     }
 
     /// Runs a kernel with this set.
     #[inline]
-    pub(super) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: an `Avx512` exists only where its features were detected.

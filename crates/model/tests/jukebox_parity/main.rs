@@ -1,0 +1,53 @@
+//! Golden numbers of the Jukebox family: every file of a folder of fixtures against this project's models.
+//!
+//! Set `ORCHESTRION_JUKEBOX_FIXTURES` to the folder; without it there is nothing to compare. A file's kind stands in its
+//! name, its sizes in its `config` metadata, its weights behind `w.` under the published names.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod conditions;
+mod fixture;
+mod losses;
+mod prior;
+mod vqvae;
+
+use fixture::Fixture;
+
+/// What compares a kind of file: the first prefix of the name that fits decides.
+const KINDS: [(&str, fn(&mut Fixture)); 6] = [
+    ("vqvae_", vqvae::compare),
+    ("losses", losses::compare),
+    ("labels_", conditions::compare_labels),
+    ("conditioner_", conditions::compare_conditioner),
+    ("prior_top_", prior::compare),
+    ("prior_upsampler_", prior::compare),
+];
+
+#[test]
+fn jukebox_parity() {
+    let Some(folder) = std::env::var_os("ORCHESTRION_JUKEBOX_FIXTURES") else {
+        println!("jukebox parity: skipped, `ORCHESTRION_JUKEBOX_FIXTURES` names no folder");
+        return;
+    };
+    let mut paths: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "safetensors"))
+        .collect();
+    paths.sort();
+    let (mut compared, mut later, mut failures) = (0, Vec::new(), Vec::new());
+    for path in &paths {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let Some((_, compare)) = KINDS.iter().find(|(prefix, _)| name.starts_with(prefix)) else {
+            later.push(name);
+            continue;
+        };
+        let mut fixture = Fixture::open(path);
+        compare(&mut fixture);
+        println!("{name}: {}", fixture.summary());
+        failures.extend(fixture.failures.iter().map(|f| format!("{name}: {f}")));
+        compared += 1;
+    }
+    println!("not yet: {}", later.join(", "));
+    assert!(compared > 0, "{} holds no file of a known kind", folder.display());
+    assert!(failures.is_empty(), "{} of the comparisons failed:\n{}", failures.len(), failures.join("\n"));
+}
