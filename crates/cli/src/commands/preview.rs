@@ -1,14 +1,16 @@
-//! Sound samples in a run's folder, while it trains.
+//! Sound samples and the page in a run's folder, while it trains.
 
 use burn::tensor::Device;
-use orchestrion_audio::{Clip, ReadOptions, spectrum};
+use orchestrion_audio::{Clip, ReadOptions, spectrum, waveform_peaks};
 use orchestrion_data::{Manifest, Split};
 use orchestrion_generate::{Cancel, Event, Run, SampleRequest, Session, SongShape, decode_take};
 use orchestrion_model::codec::Codec;
 use orchestrion_model::prior::{PriorDecoder, TokenModel};
 use orchestrion_model::store::{ModelFolder, Source};
-use orchestrion_page::Spectrogram;
-use orchestrion_train::Preview;
+use orchestrion_page::{
+    Rendition, Row, Sound, SoundFormat, Spectrogram, Track, TrainingPage, Waveform, charts_by_name,
+};
+use orchestrion_train::{MetricsLog, Preview};
 use std::fmt::Display;
 use std::path::Path;
 
@@ -19,14 +21,46 @@ fn word(error: impl Display) -> String {
     error.to_string()
 }
 
-/// Writes a sound and its spectrogram beside each other.
-fn write(to: &Path, name: &str, clip: &Clip) -> Result<(), String> {
+/// Writes a sound and its spectrogram beside each other, and gives them for the run's page.
+fn write(to: &Path, name: &str, title: String, clip: &Clip) -> Result<Rendition, String> {
     std::fs::create_dir_all(to).map_err(|e| format!("`{}`: {e}", to.display()))?;
-    orchestrion_audio::write(&to.join(format!("{name}.flac")), clip, &[]).map_err(word)?;
-    let mel = spectrum::log_mel(&clip.mono(), clip.sample_rate).map_err(word)?;
+    let bytes = orchestrion_audio::encode_flac(clip, &[]).map_err(word)?;
+    orchestrion_data::write_whole(&to.join(format!("{name}.flac")), &bytes).map_err(word)?;
+    let mono = clip.mono();
+    let mel = spectrum::log_mel(&mono, clip.sample_rate).map_err(word)?;
     let decibels = mel.values.iter().map(|v| 20.0 * v).collect();
-    let picture = Spectrogram::new(decibels, mel.frames, mel.bins).map_err(word)?.png(None).map_err(word)?;
-    orchestrion_data::write_whole(&to.join(format!("{name}.png")), &picture).map_err(word)
+    let spectrogram = Spectrogram::new(decibels, mel.frames, mel.bins).map_err(word)?;
+    let picture = spectrogram.png(None).map_err(word)?;
+    orchestrion_data::write_whole(&to.join(format!("{name}.png")), &picture).map_err(word)?;
+    let peaks = waveform_peaks(&mono, 1200.min(mono.len().max(1)));
+    Ok(Rendition {
+        name: title,
+        detail: String::new(),
+        sound: Sound { bytes, format: SoundFormat::Flac, file_name: format!("{name}.flac") },
+        waveform: Waveform { peaks: peaks.iter().map(|p| (p.min, p.max)).collect() },
+        spectrogram,
+    })
+}
+
+/// Writes the run's page: curves of all metrics, and the newest sounds.
+fn write_page(folder: &Path, step: u64, seconds: f64, renditions: Vec<Rendition>) -> Result<(), String> {
+    let rows: Vec<Row> = MetricsLog::open(folder, u64::MAX)
+        .and_then(|log| log.rows())
+        .unwrap_or_default()
+        .into_iter()
+        .map(|row| Row { step: row.step, values: row.values })
+        .collect();
+    let model = ModelFolder::open(Source::Folder(folder.to_owned())).map_err(word)?;
+    let page = TrainingPage {
+        title: model.config().name.clone(),
+        status: format!("step {step}"),
+        facts: vec![("folder".to_owned(), folder.display().to_string())],
+        charts: charts_by_name(&rows),
+        rows,
+        sounds: vec![Track { name: format!("step {step}"), seconds, marks: Vec::new(), renditions }],
+        recipe: serde_json::to_string_pretty(model.config()).unwrap_or_default(),
+    };
+    orchestrion_data::write_whole(&folder.join("index.html"), page.html().map_err(word)?.as_bytes()).map_err(word)
 }
 
 /// A held-out recording through every level of a codec.
@@ -51,13 +85,16 @@ impl Preview for CodecPreview {
         let spec = codec.spec();
         let original = orchestrion_audio::resample(&self.original, spec.sample_rate).map_err(word)?;
         let samples = original.mono();
-        write(to, "original", &Clip::from_mono(samples.clone(), spec.sample_rate))?;
+        let original = Clip::from_mono(samples.clone(), spec.sample_rate);
+        let mut renditions = vec![write(to, "original", "Original".into(), &original)?];
         for level in 0..spec.streams.len() {
             let codes = codec.encode(&samples, level).map_err(word)?;
             let sound = codec.decode(&codes, level).map_err(word)?;
-            write(to, &format!("step-{step:06}-level-{level}"), &Clip::from_mono(sound, spec.sample_rate))?;
+            let name = format!("step-{step:06}-level-{level}");
+            let clip = Clip::from_mono(sound, spec.sample_rate);
+            renditions.push(write(to, &name, format!("Level {level}"), &clip)?);
         }
-        Ok(())
+        write_page(folder, step, original.duration_seconds(), renditions)
     }
 }
 
@@ -87,6 +124,8 @@ impl Preview for PriorPreview {
         let mut run = Run { priors: &mut open, file: None, progress: &mut |_: &Event| {}, cancel: &cancel };
         run.make_all(&mut session).map_err(word)?;
         let sound = decode_take(&codec, &session, finest, 0).map_err(word)?;
-        write(to, &format!("step-{step:06}"), &Clip::from_mono(sound, codec.spec().sample_rate))
+        let clip = Clip::from_mono(sound, codec.spec().sample_rate);
+        let rendition = write(to, &format!("step-{step:06}"), format!("Level {finest}"), &clip)?;
+        write_page(folder, step, clip.duration_seconds(), vec![rendition])
     }
 }

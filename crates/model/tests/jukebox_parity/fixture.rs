@@ -159,6 +159,15 @@ impl Fixture {
         self.floats_within(key, ours, &theirs, 0.0, tolerance);
     }
 
+    /// Compares with `out.{key}`, a spectrogram, at a relative tolerance. A magnitude comes out of a sum over the frame
+    /// with single precision's rounding of the loud bins, so a nearly silent bin has no relative precision: the golden
+    /// ones too are off by up to 1.6e-3 of their exact values there. Bins may differ by that rounding as well.
+    pub fn relative_spectrum(&mut self, key: &str, ours: &[f32], tolerance: f64) {
+        let theirs = self.floats(&format!("out.{key}"));
+        let loudest = f64::from(theirs.iter().copied().fold(0.0, f32::max));
+        self.floats_within(key, ours, &theirs, 4.0 * f64::from(f32::EPSILON) * loudest, tolerance);
+    }
+
     /// Compares whole numbers with `out.{key}`; those at places where `free` says so may differ.
     pub fn equal(&mut self, key: &str, ours: &[i64], free: impl Fn(usize) -> bool) {
         let theirs = self.integers(&format!("out.{key}"));

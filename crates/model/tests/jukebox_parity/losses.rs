@@ -98,7 +98,7 @@ fn compare_magnitudes(fixture: &mut Fixture) {
             let spectrogram = magnitudes(clip, resolution).unwrap();
             ours.extend((0..bins * frames).map(|i| spectrogram[(i % frames) * bins + i / frames]));
         }
-        fixture.relative(key.trim_start_matches("out."), &ours, RELATIVE);
+        fixture.relative_spectrum(key.trim_start_matches("out."), &ours, RELATIVE);
     }
 }
 

@@ -1,0 +1,239 @@
+//! Gradients of whole models, through the kernels with a backward pass of their own, against differences of the outputs.
+#![allow(clippy::unwrap_used)]
+
+use burn::tensor::{Device, Tensor, TensorData};
+use orchestrion_model::codec::{Bandwidth, VqVae, VqVaeConfig, loss};
+use orchestrion_model::condition::{Labels, LabelsConfig, TimingConfig, UpperConfig};
+use orchestrion_model::nn::resnet::ResnetConfig;
+use orchestrion_model::nn::transformer::TransformerConfig;
+use orchestrion_model::nn::{Parameters, Random, each_parameter, move_to};
+use orchestrion_model::prior::{Prior, PriorConfig, token_tensor};
+
+/// Length of the step along a parameter, and how far difference and gradient may lie apart, relative to the gradient.
+const STEP: f32 = 4e-3;
+const APART: f64 = 0.01;
+
+fn normals(n: usize, random: &mut Random) -> Vec<f32> {
+    (0..n).map(|_| random.normal()).collect()
+}
+
+fn training() -> Device {
+    Device::flex().autodiff()
+}
+
+/// Moves one parameter by `scale * direction`.
+fn shift(model: &mut impl Parameters, name: &str, direction: &[f32], scale: f32, device: &Device) {
+    each_parameter(model, |found, mut p| {
+        if found == name {
+            let moved = p.values().iter().zip(direction).map(|(v, d)| v + scale * d).collect();
+            p.set(moved, device, true);
+        }
+    });
+}
+
+/// Checks every parameter's gradient of `sum(output * weights)` along the gradient mixed with a random direction.
+fn check<M: Parameters + Clone>(model: &mut M, forward: impl Fn(&M) -> Tensor<3>, skip: impl Fn(&str) -> bool) {
+    let device = training();
+    let random = &mut Random::new(5);
+    move_to(model, &device);
+    let output = forward(model);
+    let dims = output.dims();
+    let weights = normals(dims.iter().product(), random);
+    let weighted = output * Tensor::from_data(TensorData::new(weights.clone(), dims), &device);
+    let mut found = weighted.sum().backward();
+    // The sum in double precision: the difference of two nearly equal numbers needs it.
+    let value = |model: &M| -> f64 {
+        let output: Vec<f32> = forward(model).into_data().iter().collect();
+        output.iter().zip(&weights).map(|(o, w)| f64::from(*o) * f64::from(*w)).sum()
+    };
+    let mut names = Vec::new();
+    each_parameter(model, |name, p| {
+        if !skip(name) {
+            names.push((name.to_owned(), p.take_gradient(&mut found).unwrap_or_else(|| panic!("no gradient: {name}"))));
+        }
+    });
+    assert!(!names.is_empty());
+    for (name, gradient) in names {
+        let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+        assert!(norm > 0.0, "{name}: the gradient vanishes");
+        let other = normals(gradient.len(), random);
+        let length = other.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+        let direction: Vec<f32> = gradient
+            .iter()
+            .zip(&other)
+            .map(|(g, v)| (f64::from(*g) / norm + 0.5 * f64::from(*v) / length) as f32)
+            .collect();
+        let slope: f64 = gradient.iter().zip(&direction).map(|(g, d)| f64::from(*g) * f64::from(*d)).sum();
+        let at = |scale: f32| {
+            let mut moved = model.clone();
+            shift(&mut moved, &name, &direction, scale, &device);
+            value(&moved)
+        };
+        let difference = (at(STEP) - at(-STEP)) / (2.0 * f64::from(STEP));
+        assert!(
+            (difference - slope).abs() < APART * norm,
+            "{name}: slope {slope}, difference {difference}, norm {norm}"
+        );
+    }
+}
+
+fn codec(random: &mut Random) -> VqVae {
+    let config = VqVaeConfig {
+        sample_rate: 8000,
+        strides: vec![vec![2, 4], vec![2]],
+        embedding_width: 5,
+        codebook_size: 12,
+        width: 6,
+        resnet: ResnetConfig {
+            depth: 3,
+            hidden: 1.5,
+            dilation_growth: 3,
+            dilation_cycle: Some(2),
+            residual_scale: true,
+        },
+        multipliers: vec![2, 1],
+        reverse_decoder_dilation: true,
+    };
+    let mut codec = config.init(random, &Device::flex()).unwrap();
+    for level in &mut codec.levels {
+        level.codebook.fill(normals(12 * 5, random).iter().map(|v| v * 0.3).collect());
+    }
+    codec
+}
+
+/// A wave and noise, `[batch, 1, time]`.
+fn sound(batch: usize, time: usize, random: &mut Random) -> Tensor<3> {
+    let samples = (0..batch * time).map(|t| (t as f32 * 0.1).sin() * 0.5 + random.normal() * 0.2).collect();
+    Tensor::from_data(TensorData::new(samples, [batch, 1, time]), &training())
+}
+
+#[test]
+fn codec_gradients_are_the_slopes_of_its_sound() {
+    let random = &mut Random::new(1);
+    let mut codec = codec(random);
+    let audio = sound(2, 96, random);
+    for level in 0..2 {
+        let ours = |name: &str| name.contains(&format!("coders.{level}."));
+        // Without the codebook, which is no smooth function.
+        let forward = |codec: &VqVae| codec.levels[level].decode(codec.levels[level].encode(audio.clone()));
+        check(&mut codec, forward, |name| !ours(name));
+    }
+}
+
+#[test]
+fn gradients_pass_straight_through_the_codebook() {
+    let random = &mut Random::new(2);
+    let device = training();
+    let mut codec = codec(random);
+    move_to(&mut codec, &device);
+    let (batch, time) = (2, 1200);
+    let audio = sound(batch, time, random);
+    let bandwidth = Bandwidth { l1: 0.4, l2: 0.2, spectral: 30.0 };
+    let losses = |output: Tensor<3>| {
+        let (target, output) = (audio.clone().reshape([batch, time]), output.reshape([batch, time]));
+        loss::l2(target.clone(), output.clone(), &bandwidth)
+            + loss::linf(target.clone(), output.clone(), 64, &bandwidth)
+            + loss::multispectral(target, output, &bandwidth)
+    };
+    let mut whole = codec.clone();
+    whole.levels.truncate(1);
+    let quantized = whole.levels[0].quantize(whole.levels[0].encode(audio.clone()));
+    let total = losses(whole.levels[0].decode(quantized.output.clone())) + quantized.commit.mul_scalar(0.02);
+    let mut found = total.backward();
+
+    // The same in two halves: the slope at the quantised latents, then that slope at the latents themselves.
+    let leaf: Tensor<3> = Tensor::from_data(quantized.output.to_data(), &device).require_grad();
+    let slope = leaf.grad(&losses(whole.levels[0].decode(leaf.clone())).backward()).unwrap();
+    let slope = Tensor::<3>::from_data(slope.into_data(), &device);
+    let latents = whole.levels[0].encode(audio.clone());
+    let entries =
+        Tensor::<3>::from_data(whole.levels[0].codebook.lookup(&quantized.codes, [batch, time / 8]).to_data(), &device);
+    let halves = (latents.clone() * slope).sum() + (latents - entries).square().mean().mul_scalar(0.02);
+    let mut again = halves.backward();
+    let mut count = 0;
+    each_parameter(&mut whole, |name, p| {
+        if name.starts_with("encoders.") {
+            let (a, b) = (p.take_gradient(&mut found).unwrap(), p.take_gradient(&mut again).unwrap());
+            let most = b.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+            assert!(most > 0.0, "{name}: the gradient vanishes");
+            for (a, b) in a.iter().zip(&b) {
+                assert!((a - b).abs() <= 1e-4 * most, "{name}: {a} for {b}");
+            }
+            count += 1;
+        }
+        // Entries move by their averages, not by gradients.
+        assert!(!name.ends_with(".k") || p.take_gradient(&mut found).is_none_or(|g| g.iter().all(|v| *v == 0.0)));
+    });
+    // Two steps of a strided convolution and six blocks of two, then a convolution: weights and biases.
+    assert_eq!(count, 2 * (2 * (1 + 6 * 2) + 1));
+}
+
+fn labels() -> Vec<Labels> {
+    let one = |artist, offset| Labels {
+        artist: vec![(artist, 0.7), (0, 0.3)],
+        genre: vec![(1, 1.0), (2, 1.0)],
+        total_length: 40_000,
+        offset,
+    };
+    vec![one(1, 0), one(2, 9_000)]
+}
+
+fn prior(merged: bool, upper: bool, attn_order: usize, random: &mut Random) -> Prior {
+    PriorConfig {
+        level: usize::from(!upper),
+        sample_rate: 8000,
+        hop_length: 16,
+        codebook_size: 11,
+        transformer: TransformerConfig {
+            width: 12,
+            depth: 4,
+            heads: 3,
+            context: 16,
+            blocks: 4,
+            attn_order,
+            attention_width: 0.5,
+            mlp_width: 2.0,
+            init_scale: 12.0,
+            zero_out: false,
+            residual_scale: false,
+        },
+        labels: Some(LabelsConfig {
+            artists: 3,
+            genres: 4,
+            timing: (!upper).then_some(TimingConfig { bins: 8, min_seconds: 1.0, max_seconds: 10.0 }),
+        }),
+        upper: upper.then(|| UpperConfig {
+            strides: vec![2, 2],
+            codebook_size: 11,
+            width: 6,
+            resnet: ResnetConfig {
+                depth: 2,
+                hidden: 1.0,
+                dilation_growth: 3,
+                dilation_cycle: None,
+                residual_scale: true,
+            },
+        }),
+        merged_decoder: merged,
+    }
+    .init(random, &Device::flex())
+    .unwrap()
+}
+
+#[test]
+fn prior_gradients_are_the_slopes_of_its_logits() {
+    let random = &mut Random::new(3);
+    let mut rows =
+        |n: usize| -> Vec<Vec<u32>> { (0..2).map(|_| (0..n).map(|_| random.below(11) as u32).collect()).collect() };
+    let (tokens, above) = (rows(16), rows(4));
+    for (merged, upper, attn_order) in [(false, true, 2), (true, false, 9)] {
+        let mut prior = prior(merged, upper, attn_order, random);
+        let forward = |prior: &Prior| {
+            let above = above.iter().map(Vec::as_slice).collect::<Vec<_>>();
+            let conditions = prior.conditions(&labels(), 0, 16, upper.then_some(above.as_slice())).unwrap();
+            let ids = token_tensor(&tokens.iter().map(Vec::as_slice).collect::<Vec<_>>(), &prior.device());
+            prior.forward(ids, &conditions)
+        };
+        check(&mut prior, forward, |_| false);
+    }
+}
