@@ -79,9 +79,11 @@ fn saved(dtype: Dtype) -> (tempfile::TempDir, VqVae, Vec<Prior>) {
     let config = config();
     let (random, device) = (&mut Random::new(11), Device::flex());
     let mut codec = config.codec.init(random, &device).unwrap();
-    for level in &mut codec.levels {
-        level.codebook.fill((0..9 * 4).map(|_| random.normal() * 0.3).collect());
-    }
+    each_parameter(&mut codec, |name, mut p| {
+        if name.ends_with(".k") {
+            p.set((0..9 * 4).map(|_| random.normal() * 0.3).collect(), &device, false);
+        }
+    });
     let mut priors: Vec<Prior> = config.priors.values().map(|p| p.init(random, &device).unwrap()).collect();
     let mut parts = vec![weights_of("codec", &mut codec)];
     parts.extend(priors.iter_mut().enumerate().map(|(l, p)| weights_of(&format!("prior.{l}"), p)));

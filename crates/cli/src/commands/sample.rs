@@ -2,18 +2,18 @@
 
 use super::sample_output::Output;
 use crate::failure::Failure;
-use crate::model::{self, DeviceChoice, ModelChoice};
+use crate::model::{self, DeviceChoice, EMBEDDED, ModelChoice};
 use crate::progress::Meter;
 use burn::tensor::Device;
 use orchestrion_data::{LabelTable, Tokens};
 use orchestrion_generate::{
-    Cancel, Event, LevelRequest, Run, SampleRequest, SamplerSettings, Session, SessionFile, SongShape, TakeLabels,
+    Cancel, Event, GenerateError, LevelRequest, Run, SampleRequest, SamplerSettings, Session, SessionFile, SongShape, TakeLabels,
     decode_take,
 };
 use orchestrion_model::codec::{Codec, VqVae};
 use orchestrion_model::prior::{PriorDecoder, TokenModel};
 use orchestrion_model::store::{ModelConfig, ModelFolder};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Seconds of music when nothing is said.
 const SECONDS: f64 = 20.0;
@@ -98,8 +98,6 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let identity = model::identity(&folder)?;
     let (file, mut session, prompt_seconds) = begin(&arguments, &folder, &codec, &identity)?;
     let out = file.path().parent().map(PathBuf::from).unwrap_or_default();
-    eprintln!("seed {}, model {identity}, session `{}`", session.request().seed, file.path().display());
-
     let cancel = Cancel::new();
     let flag = cancel.clone();
     ctrlc::set_handler(move || {
@@ -110,10 +108,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         eprintln!("stopping; once more to stop at once");
     })
     .map_err(|e| Failure::new(format!("cannot listen for interrupts: {e}")))?;
+    eprintln!("seed {}, model {identity}, session `{}`", session.request().seed, file.path().display());
 
     let mut output = Output::new(out, arguments.format, &folder, &identity, &session, prompt_seconds);
     for level in session.pending_levels() {
-        make_level(&folder, &file, &mut session, &cancel, level)?;
+        make_level(&folder, &file, &mut session, &cancel, level).map_err(|error| stopped(error, &arguments, &file))?;
     }
     for level in (0..session.shape().levels.len()).rev() {
         for take in 0..session.request().takes {
@@ -132,7 +131,7 @@ fn make_level(
     session: &mut Session,
     cancel: &Cancel,
     level: usize,
-) -> Result<(), Failure> {
+) -> Result<(), GenerateError> {
     let mut open = |level: usize| {
         let prior = PriorDecoder::new(folder.prior(level, &Device::flex())?)?;
         Ok(Box::new(prior) as Box<dyn TokenModel>)
@@ -161,14 +160,18 @@ fn make_level(
         }
     };
     let mut run = Run { priors: &mut open, file: Some(file), progress: &mut listen, cancel };
-    match run.make_level(session, level) {
-        Err(error @ orchestrion_generate::GenerateError::Interrupted { .. }) => Err(Failure::interrupted(format!(
-            "{}; hint: `orchestrion sample --continue {}`",
-            error.to_string().split("; hint").next().unwrap_or_default(),
-            file.path().display()
-        ))),
-        other => Ok(other?),
-    }
+    run.make_level(session, level)
+}
+
+/// A failure of making; after an interrupt, with the command that goes on.
+fn stopped(error: GenerateError, arguments: &Arguments, file: &SessionFile) -> Failure {
+    let GenerateError::Interrupted { level, done, total } = error else { return error.into() };
+    let model = &arguments.model.model;
+    let choice = if model == Path::new(EMBEDDED) { String::new() } else { format!(" --model {}", model.display()) };
+    Failure::interrupted(format!(
+        "interrupted at level {level} with {done} of {total} tokens done; hint: `orchestrion sample{choice} --continue {}`",
+        file.path().display()
+    ))
 }
 
 /// The session: new, primed, to be upsampled, or gone on with.
