@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use support::Studio;
 
 /// Longer than anyone waits: runs of it are stopped.
-const LONG: &str = "sample --model up0 --seconds 1800 --seed 3";
+const LONG: &str = "sample --model up0 --seconds 590 --takes 16 --seed 3";
 
 #[test]
 fn killed_at_ten_random_moments_the_tokens_are_those_of_one_run() {
