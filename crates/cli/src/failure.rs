@@ -1,6 +1,9 @@
 //! How the program ends when it does not succeed.
 
+use orchestrion_data::DataError;
 use orchestrion_generate::GenerateError;
+use orchestrion_model::ModelError;
+use orchestrion_train::TrainError;
 use std::fmt::Display;
 use std::process::ExitCode;
 
@@ -50,13 +53,39 @@ macro_rules! failed {
 
 failed!(
     orchestrion_audio::AudioError,
-    orchestrion_data::DataError,
     orchestrion_evaluate::EvaluateError,
     orchestrion_generate::SessionError,
-    orchestrion_model::ModelError,
-    orchestrion_page::PageError,
-    orchestrion_train::TrainError
+    orchestrion_page::PageError
 );
+
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Self {
+        match error {
+            DataError::UnknownLabel { .. } | DataError::Blend { .. } | DataError::Request { .. } => Self::usage(error),
+            other => Self::new(other),
+        }
+    }
+}
+
+impl From<ModelError> for Failure {
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::Request(_) => Self::usage(error),
+            other => Self::new(other),
+        }
+    }
+}
+
+impl From<TrainError> for Failure {
+    fn from(error: TrainError) -> Self {
+        match error {
+            TrainError::Recipe { .. } => Self::usage(error),
+            TrainError::Data(error) => error.into(),
+            TrainError::Model(error) => error.into(),
+            other => Self::new(other),
+        }
+    }
+}
 
 impl From<orchestrion_generate::RequestError> for Failure {
     fn from(error: orchestrion_generate::RequestError) -> Self {
@@ -68,7 +97,9 @@ impl From<GenerateError> for Failure {
     fn from(error: GenerateError) -> Self {
         match error {
             GenerateError::Interrupted { .. } => Self::interrupted(error),
-            GenerateError::Request(error) => Self::usage(error),
+            GenerateError::Request(_) | GenerateError::Model { source: ModelError::Request(_), .. } => {
+                Self::usage(error)
+            }
             other => Self::new(other),
         }
     }

@@ -33,7 +33,8 @@ fn assert_finite(value: &Value, place: &str) {
 fn sample_writes_sound_previews_tokens_and_page() {
     let studio = Studio::shared();
     let line = format!("sample --model up0 --seconds {SECONDS} --seed 5 --json --out all");
-    let output = studio.command(&line).args(["--artist", "bell choir", "--genre", "reel:0.7,hymn:0.3"]).output().unwrap();
+    let output =
+        studio.command(&line).args(["--artist", "bell choir", "--genre", "reel:0.7,hymn:0.3"]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["seed"], 5);
@@ -138,7 +139,10 @@ fn a_recording_is_encoded_decoded_and_continued() {
         let (prompt, song) = (&half[level][0], &continued[level][0]);
         assert_eq!(song.len(), TOP_TOKENS * HOPS[2] / HOPS[level], "the prompt is part of the length");
         assert!(song.starts_with(prompt), "level {level} begins with the recording");
-        assert!(encoded[level][0].len() > prompt.len() && !song.starts_with(&encoded[level][0]), "and goes on by itself");
+        assert!(
+            encoded[level][0].len() > prompt.len() && !song.starts_with(&encoded[level][0]),
+            "and goes on by itself"
+        );
     }
     assert_eq!(frames(&studio.path("continued/take-1.wav")), TOP_TOKENS * HOPS[2]);
 }
@@ -149,7 +153,9 @@ fn models_are_shown_merged_and_measured() {
     let info = studio.json("model info --model up0 --json");
     assert_eq!(info["config"]["artists"], serde_json::json!(["unknown", "bell choir", "reed organ"]));
     assert_eq!(info["config"]["genres"], serde_json::json!(["unknown", "hymn", "reel"]));
-    assert!(info["parameters"]["codec"].as_u64().unwrap() > 0 && info["parameters"]["priors"]["2"].as_u64().unwrap() > 0);
+    assert!(
+        info["parameters"]["codec"].as_u64().unwrap() > 0 && info["parameters"]["priors"]["2"].as_u64().unwrap() > 0
+    );
     assert!(studio.good("model info --model up0").contains("level 2: hop 256"));
 
     studio.good("model merge codec top up1 up0 --bf16 --name pocket --out pocket");

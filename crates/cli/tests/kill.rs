@@ -59,7 +59,11 @@ fn one_program_at_a_time_and_an_interrupt_tells_how_to_go_on() {
     let second = studio.run("sample --model up0 --continue busy/session.safetensors");
     assert_eq!(second.code, Some(1), "{}", second.stderr);
     let pid = format!("in use by process {}", first.child.id());
-    assert!(second.stderr.contains("error: `busy/session.safetensors`") && second.stderr.contains(&pid), "{}", second.stderr);
+    assert!(
+        second.stderr.contains("error: `busy/session.safetensors`") && second.stderr.contains(&pid),
+        "{}",
+        second.stderr
+    );
     assert!(second.stderr.contains("\nhint: "), "{}", second.stderr);
     let third = studio.run("sample --model up0 --seconds 1 --out busy");
     assert!(third.code == Some(1) && third.stderr.contains(&pid), "{}", third.stderr);

@@ -193,7 +193,8 @@ impl Session {
         for level in 0..self.shape.levels.len() {
             let (given, total) = (self.done(level), self.total(level));
             if given > total {
-                let seconds = self.shape.seconds(level, given);
+                // Rounded up as it is shown: what the hint says must be enough.
+                let seconds = (100.0 * self.shape.seconds(level, given)).ceil() / 100.0;
                 return Err(RequestError::PromptTooLong { level, given, total, seconds });
             }
         }

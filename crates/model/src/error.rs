@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// A file could not be read or written.
-    #[error("`{}`: {source}", path.display())]
+    #[error("`{}`: {source}; hint: check that it exists, its permissions and the free space", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -14,7 +14,7 @@ pub enum ModelError {
         source: std::io::Error,
     },
     /// A model folder or file is not what it should be.
-    #[error("`{place}`: {what}")]
+    #[error("`{place}`: {}", hinted(what, "the model is damaged or of another version; copy or train it again"))]
     Format {
         /// File, or file and key.
         place: String,
@@ -22,7 +22,7 @@ pub enum ModelError {
         what: String,
     },
     /// A configuration that cannot be built.
-    #[error("{field}: {what}")]
+    #[error("{field}: {}", hinted(what, "compare with the recipes that come with the program"))]
     Config {
         /// The field at fault.
         field: &'static str,
@@ -30,9 +30,15 @@ pub enum ModelError {
         what: String,
     },
     /// Weights that don't fit the configuration.
-    #[error("weights don't fit the model: {0}")]
+    #[error("weights don't fit the model: {}", hinted(_0, "they are damaged or another model's; copy or train it again"))]
     Weights(String),
     /// A request that the model cannot serve.
-    #[error("{0}")]
+    #[error("{}", hinted(_0, "change the request, or use another model"))]
     Request(String),
+}
+
+/// Text with a hint: its own if it has one. Text from outside (a parser quoting a damaged file) stays on one line.
+fn hinted(text: &str, hint: &str) -> String {
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.contains("; hint: ") { text } else { format!("{text}; hint: {hint}") }
 }

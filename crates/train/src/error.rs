@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
     /// A file could not be read or written.
-    #[error("`{}`: {source}", path.display())]
+    #[error("`{}`: {source}; hint: check that it exists, its permissions and the free space", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -16,7 +16,7 @@ pub enum TrainError {
         source: std::io::Error,
     },
     /// A recipe that says something wrong.
-    #[error("recipe `{place}`: {what}")]
+    #[error("recipe `{place}`: {}", hinted(what, "compare with the recipes that come with the program"))]
     Recipe {
         /// The file.
         place: String,
@@ -24,7 +24,7 @@ pub enum TrainError {
         what: String,
     },
     /// A checkpoint that cannot be gone on with.
-    #[error("checkpoint `{}`: {what}", path.display())]
+    #[error("checkpoint `{}`: {}", path.display(), hinted(what, "give the run another folder with `--out`"))]
     Checkpoint {
         /// The file.
         path: PathBuf,
@@ -42,7 +42,7 @@ pub enum TrainError {
         count: u32,
     },
     /// The sound samples could not be made.
-    #[error("preview: {0}")]
+    #[error("preview: {}", hinted(_0, "train with `--no-samples`"))]
     Preview(String),
     /// From the model.
     #[error(transparent)]
@@ -50,4 +50,10 @@ pub enum TrainError {
     /// From the data.
     #[error(transparent)]
     Data(#[from] DataError),
+}
+
+/// Text with a hint: its own if it has one. Text from outside (a parser quoting a recipe) stays on one line.
+fn hinted(text: &str, hint: &str) -> String {
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.contains("; hint: ") { text } else { format!("{text}; hint: {hint}") }
 }

@@ -7,8 +7,8 @@ use crate::progress::Meter;
 use burn::tensor::Device;
 use orchestrion_data::{LabelTable, Tokens};
 use orchestrion_generate::{
-    Cancel, Event, GenerateError, LevelRequest, Run, SampleRequest, SamplerSettings, Session, SessionFile, SongShape, TakeLabels,
-    decode_take,
+    Cancel, Event, GenerateError, LevelRequest, Run, SampleRequest, SamplerSettings, Session, SessionFile, SongShape,
+    TakeLabels, decode_take,
 };
 use orchestrion_model::codec::{Codec, VqVae};
 use orchestrion_model::prior::{PriorDecoder, TokenModel};
@@ -30,10 +30,10 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME")]
     genre: Option<String>,
     /// Length to make, a prompt included [default: 20]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     seconds: Option<f64>,
     /// Length of the whole song that this begins: the timing label
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     song_seconds: Option<f64>,
     /// Variants to make
     #[arg(long)]
@@ -42,22 +42,22 @@ pub struct Arguments {
     #[arg(long)]
     seed: Option<u64>,
     /// Less is safer, 0 takes the likeliest token; one value, or one a level from level 0 up: `0.9,0.95,1`
-    #[arg(long, value_delimiter = ',', value_name = "T")]
+    #[arg(long, value_delimiter = ',', value_name = "T", allow_negative_numbers = true)]
     temperature: Vec<f64>,
     /// Draw among the K likeliest tokens; one value, or one a level
     #[arg(long, value_delimiter = ',', value_name = "K")]
     top_k: Vec<usize>,
     /// Draw among the likeliest tokens that make up this share; one value, or one a level
-    #[arg(long, value_delimiter = ',', value_name = "P")]
+    #[arg(long, value_delimiter = ',', value_name = "P", allow_negative_numbers = true)]
     top_p: Vec<f64>,
     /// How far windows move, as a share of the context; one value, or one a level
-    #[arg(long, value_delimiter = ',', value_name = "H")]
+    #[arg(long, value_delimiter = ',', value_name = "H", allow_negative_numbers = true)]
     hop_fraction: Vec<f64>,
     /// Recording to continue
     #[arg(long, value_name = "AUDIO", conflicts_with_all = ["continue_from", "upsample"])]
     prompt: Option<PathBuf>,
     /// Seconds of the recording to start from [default: all of it]
-    #[arg(long, requires = "prompt")]
+    #[arg(long, requires = "prompt", allow_negative_numbers = true)]
     prompt_seconds: Option<f64>,
     /// Session to go on with: after a stop, or to make it longer with `--seconds`
     #[arg(long = "continue", value_name = "SESSION", conflicts_with = "upsample")]
@@ -187,6 +187,7 @@ fn begin(
         let request = revise(arguments, session.request().clone(), folder.config())?;
         if request != *session.request() {
             session.revise(request)?;
+            check_priors(folder, &session)?;
             file.save(&session)?;
         }
         return Ok((file, session, None));
@@ -217,14 +218,27 @@ fn begin(
     if request.levels.is_empty() {
         request.levels = (0..shape.levels.len()).rev().collect();
     }
-    request.song_seconds = request.song_seconds.map(|s| s.max(request.seconds));
+    stretch_song(&mut request, arguments);
     let session = Session::new(request, shape, identity, prompt.as_ref())?;
+    check_priors(folder, &session)?;
     let out = arguments.out.clone().unwrap_or_else(|| PathBuf::from(format!("music/seed-{}", session.request().seed)));
     std::fs::create_dir_all(&out).map_err(|e| {
         Failure::new(format!("cannot write to `{}`: {e}; hint: choose a folder with `--out`", out.display()))
     })?;
     let file = SessionFile::create(&out.join("session.safetensors"), &session)?;
     Ok((file, session, prompt_seconds))
+}
+
+/// Opens every prior once before anything is written: a fault of a low level should not show after hours of work above.
+fn check_priors(folder: &ModelFolder, session: &Session) -> Result<(), Failure> {
+    for level in session.pending_levels() {
+        folder.prior(level, &Device::flex())?;
+        let labels = folder.config().priors.get(&level).and_then(|prior| prior.labels.as_ref());
+        if let Some(timing) = labels.and_then(|labels| labels.timing.as_ref()) {
+            timing.check(session.labels(0).total_length, session.shape().sample_rate)?;
+        }
+    }
+    Ok(())
 }
 
 /// A seed that differs from run to run, short enough to read out.
@@ -299,7 +313,15 @@ fn revise(arguments: &Arguments, mut request: SampleRequest, config: &ModelConfi
     lay(&arguments.top_k, "top-k", levels, |l, v| sampler(&mut request.sampling, l).top_k = Some(v))?;
     lay(&arguments.top_p, "top-p", levels, |l, v| sampler(&mut request.sampling, l).top_p = Some(v))?;
     lay(&arguments.hop_fraction, "hop-fraction", levels, |l, v| request.sampling[l].hop_fraction = v)?;
+    stretch_song(&mut request, arguments);
     Ok(request)
+}
+
+/// A song that is too short for what is made becomes as long, unless its length was asked for.
+fn stretch_song(request: &mut SampleRequest, arguments: &Arguments) {
+    if arguments.song_seconds.is_none() {
+        request.song_seconds = request.song_seconds.map(|song| song.max(request.seconds));
+    }
 }
 
 fn sampler(sampling: &mut [LevelRequest], level: usize) -> &mut SamplerSettings {

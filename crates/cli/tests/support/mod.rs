@@ -117,7 +117,8 @@ impl Studio {
     pub fn run(&self, line: &str) -> Ended {
         let output = self.command(line).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }.without_panic(line)
+        Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+            .without_panic(line)
     }
 
     /// Runs the program, which has to succeed; what it says on stdout.
