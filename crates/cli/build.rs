@@ -14,9 +14,9 @@ fn main() {
         let _ = writeln!(list, "    ({name:?}, include_bytes!({:?})),", path.display().to_string());
     }
     list.push_str("];\n");
-    if let Some(out) = std::env::var_os("OUT_DIR") {
-        if let Err(error) = std::fs::write(Path::new(&out).join("embedded.rs"), list) {
-            println!("cargo:warning=the list of the built-in model's files was not written: {error}");
-        }
+    if let Some(out) = std::env::var_os("OUT_DIR")
+        && let Err(error) = std::fs::write(Path::new(&out).join("embedded.rs"), list)
+    {
+        println!("cargo:warning=the list of the built-in model's files was not written: {error}");
     }
 }

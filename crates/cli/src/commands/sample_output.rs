@@ -96,7 +96,7 @@ impl Output {
             let tokens = self.folder.join(format!("take-{}.tokens.safetensors", take + 1));
             self.tokens(session, take)?.save(&tokens)?;
             let levels = std::mem::take(&mut self.takes[take]);
-            let Some(loudness) = self.loudness[take].clone() else { continue };
+            let Some(loudness) = self.loudness[take] else { continue };
             let decibels = |x: f32| 20.0 * f64::from(x).log10();
             report.push(json!({
                 "files": self.files[take].iter().map(|(k, p)| (k.clone(), json!(p))).collect::<Map<_, _>>(),
