@@ -206,3 +206,24 @@ impl Parameters for LabelEmbedding {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_in_long_songs_are_rounded_once() {
+        // Above 2^24 an f32 holds even numbers only: the window's end is added up before it is rounded.
+        let timing = TimingConfig { bins: 26_460_000, min_seconds: 1.0, max_seconds: 600.0 };
+        let span = Span { total: 26_000_000, offset: (1 << 24) + 1, length: 1 };
+        let [_, absolute, _] = timing.bins(span, 44_100, 4);
+        let bin = |at: f32| (26_460_000.0 * (at / 26_460_000.0)).floor() as usize;
+        assert_eq!([absolute[0], absolute[3]], [bin(16_777_216.0), bin(16_777_218.0)]);
+    }
+
+    #[test]
+    fn positions_beyond_the_range_take_the_nearest_row() {
+        assert_eq!(position_bins(4, [10.0, 20.0], [5.0, 25.0], 4), [0, 0, 2, 3]);
+        assert_eq!(position_bins(4, [0.0, 1.0], [0.0, 1.0], 4), [0, 1, 2, 3]);
+    }
+}
