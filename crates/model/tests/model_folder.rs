@@ -145,6 +145,9 @@ fn edit(folder: &Path, file: &str, change: impl FnOnce(&mut Value)) {
     std::fs::write(path, serde_json::to_vec(&value).unwrap()).unwrap();
 }
 
+/// What spoils a configuration.
+type Change = fn(&mut Value);
+
 fn weight_map(index: &mut Value) -> &mut serde_json::Map<String, Value> {
     index["weight_map"].as_object_mut().unwrap()
 }
@@ -231,7 +234,7 @@ fn damaged_files_are_named() {
 
 #[test]
 fn configurations_that_do_not_fit_themselves_are_refused() {
-    let broken: [(&str, fn(&mut Value)); 7] = [
+    let broken: [(&str, Change); 7] = [
         ("format", |c| c["format"] = 99.into()),
         ("unknown field", |c| c["tempo"] = 120.into()),
         ("strides", |c| c["codec"]["strides"][0][0] = 3.into()),

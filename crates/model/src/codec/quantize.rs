@@ -164,8 +164,8 @@ impl Codebook {
         let sums = self.sums.get_or_insert_with(|| CodebookSums { sum: old.clone(), count: vec![1.0; size] });
         let mut entries = vec![0.0; size * width];
         let (mut used, mut change) = (0, 0.0f64);
-        for e in 0..size {
-            sums.count[e] = mu * sums.count[e] + (1.0 - mu) * count[e];
+        for (e, &chosen) in count.iter().enumerate() {
+            sums.count[e] = mu * sums.count[e] + (1.0 - mu) * chosen;
             let keep = sums.count[e] >= threshold;
             used += usize::from(keep);
             for i in e * width..(e + 1) * width {

@@ -83,10 +83,10 @@ impl TransformerConfig {
                 return bad(field, format!("{n} is out of range; hint: use a number from 1 to 1048576"));
             }
         }
-        if self.blocks == 0 || self.context % self.blocks != 0 {
+        if self.blocks == 0 || !self.context.is_multiple_of(self.blocks) {
             return bad("blocks", format!("{} does not divide the context of {}", self.blocks, self.context));
         }
-        if self.state() == 0 || self.state() % self.heads != 0 {
+        if self.state() == 0 || !self.state().is_multiple_of(self.heads) {
             return bad("heads", format!("{} heads do not divide an attention width of {}", self.heads, self.state()));
         }
         if (self.mlp_width * self.width as f64) < 1.0 {

@@ -72,18 +72,18 @@ impl PriorConfig {
             if labels.artists == 0 || labels.genres == 0 {
                 return bad("labels", "a table has no rows; hint: row 0 is the unknown".into());
             }
-            if let Some(t) = &labels.timing {
-                if t.bins == 0 || !(0.0..t.max_seconds).contains(&t.min_seconds) || t.max_seconds > 1e6 {
-                    return bad(
-                        "labels.timing",
-                        format!("{t:?} has no range; hint: min_seconds must be below max_seconds"),
-                    );
-                }
+            if let Some(t) = &labels.timing
+                && (t.bins == 0 || !(0.0..t.max_seconds).contains(&t.min_seconds) || t.max_seconds > 1e6)
+            {
+                return bad(
+                    "labels.timing",
+                    format!("{t:?} has no range; hint: min_seconds must be below max_seconds"),
+                );
             }
         }
         if let Some(upper) = &self.upper {
             if upper.strides.iter().any(|s| *s == 0 || s % 2 != 0)
-                || self.transformer.context % upper.ratio().max(1) != 0
+                || !self.transformer.context.is_multiple_of(upper.ratio().max(1))
             {
                 return bad(
                     "upper.strides",
@@ -197,7 +197,7 @@ impl Prior {
             }
             ids.extend(row.iter().map(|c| i64::from(*c)));
         }
-        if codes.len() != batch || time % config.ratio() != 0 {
+        if codes.len() != batch || !time.is_multiple_of(config.ratio()) {
             return Err(ModelError::Request(format!("codes from above for {} rows, {batch} needed", codes.len())));
         }
         Ok(Tensor::from_data(TensorData::new(ids, [batch, expected]), &self.device()))

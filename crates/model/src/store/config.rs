@@ -94,10 +94,10 @@ impl ModelConfig {
                     return bad("priors", format!("the conditioner of level {level} does not fit the level above"));
                 }
             }
-            if let Some(labels) = &prior.labels {
-                if labels.artists != self.artists.len() || labels.genres != self.genres.len() {
-                    return bad("artists", format!("tables of level {level} have other sizes than the lists of names"));
-                }
+            if let Some(labels) = &prior.labels
+                && (labels.artists != self.artists.len() || labels.genres != self.genres.len())
+            {
+                return bad("artists", format!("tables of level {level} have other sizes than the lists of names"));
             }
         }
         Ok(())

@@ -76,15 +76,13 @@ impl ModelFolder {
     /// # Errors
     /// If a file is missing or is not what it should be.
     pub fn open(source: Source) -> Result<Self, ModelError> {
-        if let Source::Folder(folder) = &source {
-            if !folder.join(CONFIG).is_file() {
-                return Err(ModelError::Format {
-                    place: folder.display().to_string(),
-                    what: format!(
-                        "not a model folder: it has no `{CONFIG}`; hint: give the folder that training wrote"
-                    ),
-                });
-            }
+        if let Source::Folder(folder) = &source
+            && !folder.join(CONFIG).is_file()
+        {
+            return Err(ModelError::Format {
+                place: folder.display().to_string(),
+                what: format!("not a model folder: it has no `{CONFIG}`; hint: give the folder that training wrote"),
+            });
         }
         let config: ModelConfig = Self::json(&source, CONFIG)?;
         config.validate().map_err(|e| ModelError::Format { place: source.place(CONFIG), what: e.to_string() })?;

@@ -134,8 +134,9 @@ impl Fixture {
             let (a, b) = (f64::from(*a), f64::from(*b));
             let difference = (a - b).abs();
             largest = largest.max(if relative > 0.0 { difference / b.abs().max(1e-30) } else { difference });
-            // Not `>`: a NaN is a failure.
-            if !(difference <= absolute + relative * b.abs()) && worst.is_none() {
+            let near = difference <= absolute + relative * b.abs();
+            // Not near is not the same as far: a NaN is a failure.
+            if !near && worst.is_none() {
                 worst = Some(format!("at {i}: {a} for {b}"));
             }
         }

@@ -12,8 +12,10 @@ mod vqvae;
 
 use fixture::Fixture;
 
+type Compare = fn(&mut Fixture);
+
 /// What compares a kind of file: the first prefix of the name that fits decides.
-const KINDS: [(&str, fn(&mut Fixture)); 6] = [
+const KINDS: [(&str, Compare); 6] = [
     ("vqvae_", vqvae::compare),
     ("losses", losses::compare),
     ("labels_", conditions::compare_labels),
