@@ -184,24 +184,15 @@ impl Output {
         ]
     }
 
-    /// The command that makes it again.
+    /// The command that makes it again: this one, with the seed said.
     fn command(&self, session: &Session) -> String {
-        let request = session.request();
-        let settings: Map<String, Value> =
-            self.settings(session, 0).into_iter().map(|(k, v)| (k, Value::from(v))).collect();
-        let word = |key: &str| settings.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let mut command = format!(
-            "orchestrion sample --seed {} --seconds {} --takes {} --artist '{}' --genre '{}' --temperature {}",
-            request.seed,
-            request.seconds,
-            request.takes,
-            word("artist"),
-            word("genre"),
-            word("temperature")
-        );
-        if let Some(seconds) = request.song_seconds {
-            command.push_str(&format!(" --song-seconds {seconds}"));
+        let mut words: Vec<String> = std::env::args().skip(1).collect();
+        let says = |option: &str| words.iter().any(|w| w == option || w.starts_with(&format!("{option}=")));
+        if !says("--seed") && !says("--continue") {
+            words.extend(["--seed".to_owned(), session.request().seed.to_string()]);
         }
-        command
+        let plain = |w: &str| w.chars().all(|c| c.is_alphanumeric() || "-_=./,:".contains(c));
+        let quote = |w: &String| if plain(w) { w.clone() } else { format!("'{}'", w.replace('\'', "'\\''")) };
+        format!("orchestrion {}", words.iter().map(quote).collect::<Vec<_>>().join(" "))
     }
 }
