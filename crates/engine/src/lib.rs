@@ -8,7 +8,6 @@ pub mod conv;
 pub mod decode;
 mod error;
 mod lanes;
-mod simd;
 pub mod spectral;
 
 pub use error::EngineError;

@@ -30,7 +30,10 @@ pub enum ModelError {
         what: String,
     },
     /// Weights that don't fit the configuration.
-    #[error("weights don't fit the model: {}", hinted(_0, "they are damaged or another model's; copy or train it again"))]
+    #[error(
+        "weights don't fit the model: {}",
+        hinted(_0, "they are damaged or another model's; copy or train it again")
+    )]
     Weights(String),
     /// A request that the model cannot serve.
     #[error("{}", hinted(_0, "change the request, or use another model"))]

@@ -41,7 +41,7 @@ fn configure(
         return Err(ModelError::Config { field: "prior.level", what }.into());
     }
     let top = level + 1 == codec.levels();
-    let timing = (recipe.timing_bins > 0).then(|| TimingConfig {
+    let timing = (recipe.timing_bins > 0).then_some(TimingConfig {
         bins: recipe.timing_bins,
         min_seconds: recipe.min_seconds,
         max_seconds: recipe.max_seconds,

@@ -278,8 +278,8 @@ impl Recipe {
         }
         let o = &self.optimizer;
         let betas = [o.beta1, o.beta2, o.ema].iter().all(|b| (0.0..1.0).contains(b));
-        if !betas || !(o.lr > 0.0 && o.lr.is_finite()) || !(o.eps > 0.0) || !(o.weight_decay >= 0.0) || !(o.clip >= 0.0)
-        {
+        let sound = betas && o.lr > 0.0 && o.lr.is_finite() && o.eps > 0.0 && o.weight_decay >= 0.0 && o.clip >= 0.0;
+        if !sound {
             return Err("optimizer: a value is out of range; hint: lr and eps above 0, betas and ema below 1".into());
         }
         if let Kind::Codec(codec) = &self.kind {

@@ -30,7 +30,7 @@ pub(super) struct Windows {
 
 /// Places for `n` values: an odd number of vectors, so that rows don't compete for the same lines of a cache.
 fn staggered(n: usize) -> usize {
-    (padded(n) / LANES | 1) * LANES
+    ((padded(n) / LANES) | 1) * LANES
 }
 
 impl Windows {
@@ -58,25 +58,18 @@ impl Windows {
         (0..self.shape.kernel).map(move |k| k * between)
     }
 
-    /// Pieces of the row for the stretch that begins at output sample `from`: where each lies in the window, and the
-    /// input samples it holds, as the first one's place (before the row's begin if negative) and their number.
-    #[inline(always)]
-    fn piece(&self, piece: usize, from: usize) -> (usize, isize) {
-        let first = from + piece * self.shape.dilation;
-        (piece * self.piece, first as isize - self.shape.padding[0] as isize)
-    }
-
-    /// Copies the stretch of an input row to its row of the window, with zeros where the padding is and, on request,
-    /// through the ReLU.
+    /// Copies the stretch that begins at output sample `from` of an input row to its row of the window, with zeros where
+    /// the padding is and, on request, through the ReLU.
     #[inline(always)]
     pub(super) fn copy(&self, from: usize, row: &[f32], window: &mut [f32]) {
         for piece in 0..self.pieces {
-            let (at, first) = self.piece(piece, from);
-            let to = &mut window[at..at + self.filled];
-            let zeros = first.min(0).unsigned_abs().min(to.len());
-            let (left, to) = to.split_at_mut(zeros);
+            let to = &mut window[piece * self.piece..][..self.filled];
+            // Where the piece begins in the padded row, and what of it lies before, in and behind the row itself.
+            let begin = from + piece * self.shape.dilation;
+            let [padding, _] = self.shape.padding;
+            let (left, to) = to.split_at_mut(padding.saturating_sub(begin).min(to.len()));
             left.fill(0.0);
-            let row = &row[(first.max(0) as usize).min(row.len())..];
+            let row = &row[begin.saturating_sub(padding).min(row.len())..];
             let (to, right) = to.split_at_mut(row.len().min(to.len()));
             right.fill(0.0);
             let row = &row[..to.len()];

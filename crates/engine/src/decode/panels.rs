@@ -3,6 +3,7 @@
 //! In a panel the 16 outputs' weights lie input after input, so a product reads memory once and in order, and every
 //! output is one chain of fused multiply-adds over the inputs: its bits don't depend on what is computed beside it.
 
+use crate::lanes::tile::{ROWS, accumulate, with_tile};
 use crate::lanes::{Block, Isa, Kernel, LANES, Simd, padded};
 
 /// A packed weight matrix with its bias. Outputs are padded with zero columns to whole panels.
@@ -62,29 +63,11 @@ impl Kernel for Product<'_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
         let rows = self.y.len() / self.panels.padded_outputs();
-        let whole = rows / 6;
-        // Tiles of rows x panels keep their accumulators in registers, and enough of them to hide the latency of a
-        // multiply-add. The rows behind the whole tiles are at most five, so one of these is also the single step.
-        if S::ROOMY {
-            self.columns::<S, 6, 4>(simd, 0, whole);
-            match rows % 6 {
-                1 => self.columns::<S, 1, 8>(simd, rows - 1, 1),
-                2 => self.columns::<S, 2, 8>(simd, rows - 2, 1),
-                3 => self.columns::<S, 3, 4>(simd, rows - 3, 1),
-                4 => self.columns::<S, 4, 4>(simd, rows - 4, 1),
-                5 => self.columns::<S, 5, 4>(simd, rows - 5, 1),
-                _ => {}
-            }
-        } else {
-            self.columns::<S, 6, 1>(simd, 0, whole);
-            match rows % 6 {
-                1 => self.columns::<S, 1, 4>(simd, rows - 1, 1),
-                2 => self.columns::<S, 2, 2>(simd, rows - 2, 1),
-                3 => self.columns::<S, 3, 2>(simd, rows - 3, 1),
-                4 => self.columns::<S, 4, 1>(simd, rows - 4, 1),
-                5 => self.columns::<S, 5, 1>(simd, rows - 5, 1),
-                _ => {}
-            }
+        let rest = rows % ROWS;
+        with_tile!(S, ROWS, self.columns(simd, 0, rows / ROWS));
+        // At most five rows are left, so that one of these tiles is also the single step.
+        if rest > 0 {
+            with_tile!(S, rest, self.columns(simd, rows - rest, 1));
         }
     }
 }
@@ -114,25 +97,14 @@ impl Product<'_> {
         let (x_stride, y_stride) = (padded(inputs), self.panels.padded_outputs());
         let mut rows: [&[f32]; R] = [&[]; R];
         for r in 0..R {
-            rows[r] = &self.x[(first_row + r) * x_stride..][..inputs];
+            rows[r] = &self.x[(first_row + r) * x_stride..];
         }
         let mut weights: [&[Block]; P] = [&[]; P];
         for p in 0..P {
-            weights[p] = &self.panels.weights[(first_panel + p) * inputs..][..inputs];
+            weights[p] = &self.panels.weights[(first_panel + p) * inputs..];
         }
         let mut sums = [[simd.splat(0.0); P]; R];
-        for k in 0..inputs {
-            let mut w = [simd.splat(0.0); P];
-            for p in 0..P {
-                w[p] = simd.load(&weights[p][k]);
-            }
-            for r in 0..R {
-                let x = simd.splat(rows[r][k]);
-                for p in 0..P {
-                    sums[r][p] = simd.mul_add(x, w[p], sums[r][p]);
-                }
-            }
-        }
+        accumulate(simd, rows, weights, inputs, &mut sums);
         let (y, _) = self.y.as_chunks_mut::<LANES>();
         for r in 0..R {
             for p in 0..P {

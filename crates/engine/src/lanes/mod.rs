@@ -10,6 +10,7 @@
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod scalar;
+pub(crate) mod tile;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
