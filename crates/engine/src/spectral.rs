@@ -1,13 +1,15 @@
 //! Distance between magnitude spectrograms, with its gradient: the spectral loss of Jukebox (section 3.2 of the paper).
 //!
 //! For one clip and one resolution the distance is the Frobenius norm of the difference of the two magnitude
-//! spectrograms. Both spectra come from one real FFT a frame; the gradient is the adjoint of that chain.
+//! spectrograms. A frame goes through once: a real FFT of either clip, the difference, and one inverse FFT for the
+//! gradient, which is the adjoint of that chain and needs the distance itself only as a factor at the end.
 
 use crate::EngineError;
 use rayon::prelude::*;
-use realfft::RealFftPlanner;
 use realfft::num_complex::Complex32;
-use std::sync::Arc;
+use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
+use std::ops::Range;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// One resolution of a spectrogram: centred frames, reflected edges, periodic Hann window in the middle of the frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,11 +27,16 @@ impl Resolution {
     pub fn window_values(&self) -> Vec<f32> {
         let mut padded = vec![0.0; self.n_fft];
         let left = self.n_fft.saturating_sub(self.window) / 2;
-        for (i, w) in padded.iter_mut().skip(left).take(self.window).enumerate() {
-            *w = 0.5 - 0.5 * (std::f32::consts::TAU * i as f32 / self.window as f32).cos();
+        for (padded, w) in padded.iter_mut().skip(left).zip(hann(self.window)) {
+            *padded = w;
         }
         padded
     }
+}
+
+/// The periodic Hann window.
+fn hann(length: usize) -> Vec<f32> {
+    (0..length).map(|i| 0.5 - 0.5 * (std::f32::consts::TAU * i as f32 / length as f32).cos()).collect()
 }
 
 /// The paper's three resolutions.
@@ -39,12 +46,16 @@ pub const PAPER: [Resolution; 3] = [
     Resolution { n_fft: 512, hop: 50, window: 240 },
 ];
 
+/// Transforms by size, planned once for the whole program.
+static PLANNER: LazyLock<Mutex<RealFftPlanner<f32>>> = LazyLock::new(|| Mutex::new(RealFftPlanner::new()));
+
 /// A planned resolution for clips of one length.
 struct Plan {
     resolution: Resolution,
+    /// The window without the zeros around it.
     window: Vec<f32>,
-    forward: Arc<dyn realfft::RealToComplex<f32>>,
-    inverse: Arc<dyn realfft::ComplexToReal<f32>>,
+    forward: Arc<dyn RealToComplex<f32>>,
+    inverse: Arc<dyn ComplexToReal<f32>>,
     length: usize,
 }
 
@@ -60,10 +71,11 @@ impl Plan {
                 n_fft / 2 + 1
             )));
         }
-        let mut planner = RealFftPlanner::new();
+        // A planner that another thread left in a panic is still a planner.
+        let mut planner = PLANNER.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Self {
             resolution,
-            window: resolution.window_values(),
+            window: hann(window),
             forward: planner.plan_fft_forward(n_fft),
             inverse: planner.plan_fft_inverse(n_fft),
             length,
@@ -78,48 +90,103 @@ impl Plan {
         self.resolution.n_fft / 2 + 1
     }
 
-    /// Sample of the clip that stands at place `i` of frame `frame`, reflected at the edges (which are not repeated).
-    fn source(&self, frame: usize, i: usize) -> usize {
-        let at = (frame * self.resolution.hop + i) as isize - (self.resolution.n_fft / 2) as isize;
-        let last = self.length as isize - 1;
-        let at = at.abs();
-        (if at > last { 2 * last - at } else { at }) as usize
+    /// Where the window stands in a frame, and where its begin falls in the clip: before it if negative.
+    fn place(&self, frame: usize) -> (usize, isize) {
+        let Resolution { n_fft, hop, window } = self.resolution;
+        let left = (n_fft - window) / 2;
+        (left, (frame * hop + left) as isize - (n_fft / 2) as isize)
     }
 
-    /// One-sided spectra of all frames, `[frames, bins]`.
-    fn spectrum(&self, clip: &[f32]) -> Vec<Complex32> {
-        let mut out = vec![Complex32::default(); self.frames() * self.bins()];
-        let mut frame = self.forward.make_input_vec();
-        let mut scratch = self.forward.make_scratch_vec();
-        for (f, out) in out.chunks_exact_mut(self.bins()).enumerate() {
-            for (i, (x, w)) in frame.iter_mut().zip(&self.window).enumerate() {
-                *x = if *w == 0.0 { 0.0 } else { clip[self.source(f, i)] * w };
-            }
-            // Lengths are the plan's own, so this cannot fail.
-            let _ = self.forward.process_with_scratch(&mut frame, out, &mut scratch);
-        }
-        out
+    /// The samples under the window of a frame that begins at `begin`, unless some are beyond the clip's edges.
+    fn inside(&self, begin: isize) -> Option<Range<usize>> {
+        let begin = usize::try_from(begin).ok()?;
+        let end = begin + self.window.len();
+        (end <= self.length).then_some(begin..end)
     }
 
-    /// Adds to `grad` what a gradient of all spectra (in place of `spectrum`'s result) means for the samples.
-    fn spectrum_adjoint(&self, spectra: &mut [Complex32], grad: &mut [f32]) {
-        let mut frame = self.inverse.make_output_vec();
-        let mut scratch = self.inverse.make_scratch_vec();
-        let bins = self.bins();
-        for (f, spectrum) in spectra.chunks_exact_mut(bins).enumerate() {
-            // The inverse transform counts every inner bin twice, and takes the outer ones as real.
-            for bin in &mut spectrum[1..bins - 1] {
-                *bin *= 0.5;
+    /// The sample that stands at `at`, reflected at the edges (which are not repeated).
+    fn reflected(&self, at: isize) -> usize {
+        let (at, last) = (at.unsigned_abs(), self.length - 1);
+        if at > last { 2 * last - at } else { at }
+    }
+
+    /// One-sided spectrum of one frame.
+    fn spectrum(&self, clip: &[f32], frame: usize, work: &mut Work, spectrum: &mut [Complex32]) {
+        let (left, begin) = self.place(frame);
+        work.samples.fill(0.0);
+        let samples = work.samples[left..].iter_mut().zip(&self.window);
+        if let Some(inside) = self.inside(begin) {
+            for ((sample, w), x) in samples.zip(&clip[inside]) {
+                *sample = x * w;
             }
-            spectrum[0].im = 0.0;
-            spectrum[bins - 1].im = 0.0;
-            let _ = self.inverse.process_with_scratch(spectrum, &mut frame, &mut scratch);
-            for (i, (g, w)) in frame.iter().zip(&self.window).enumerate() {
-                if *w != 0.0 {
-                    grad[self.source(f, i)] += g * w;
-                }
+        } else {
+            for ((sample, w), at) in samples.zip(begin..) {
+                *sample = clip[self.reflected(at)] * w;
             }
         }
+        // Lengths are the plan's own, so this cannot fail.
+        let _ = self.forward.process_with_scratch(&mut work.samples, spectrum, &mut work.scratch);
+    }
+
+    /// Adds to `grad` what a gradient of a frame's spectrum (which is used up) means for the samples.
+    fn spectrum_adjoint(&self, spectrum: &mut [Complex32], frame: usize, work: &mut Work, grad: &mut [f32]) {
+        // The inverse transform counts every inner bin twice, and takes the outer ones as real.
+        let last = spectrum.len() - 1;
+        for bin in &mut spectrum[1..last] {
+            *bin *= 0.5;
+        }
+        spectrum[0].im = 0.0;
+        spectrum[last].im = 0.0;
+        let _ = self.inverse.process_with_scratch(spectrum, &mut work.samples, &mut work.scratch);
+        let (left, begin) = self.place(frame);
+        let samples = work.samples[left..].iter().zip(&self.window);
+        if let Some(inside) = self.inside(begin) {
+            for ((g, w), grad) in samples.zip(&mut grad[inside]) {
+                *grad += g * w;
+            }
+        } else {
+            for ((g, w), at) in samples.zip(begin..) {
+                grad[self.reflected(at)] += g * w;
+            }
+        }
+    }
+
+    /// Distance of a clip to another; its gradient is added to `grad`.
+    fn distance(&self, x: &[f32], y: &[f32], grad: &mut [f32]) -> f32 {
+        let mut work = Work::new(self);
+        let (mut ours, mut theirs) = (self.forward.make_output_vec(), self.forward.make_output_vec());
+        let mut square = 0.0;
+        for frame in 0..self.frames() {
+            self.spectrum(x, frame, &mut work, &mut ours);
+            self.spectrum(y, frame, &mut work, &mut theirs);
+            for (a, b) in ours.iter_mut().zip(&theirs) {
+                let magnitude = a.norm_sqr().sqrt();
+                let difference = magnitude - b.norm_sqr().sqrt();
+                square += f64::from(difference * difference);
+                *a *= if magnitude > 0.0 { difference / magnitude } else { 0.0 };
+            }
+            self.spectrum_adjoint(&mut ours, frame, &mut work, grad);
+        }
+        // The gradient of the square's half, so far.
+        let distance = square.sqrt() as f32;
+        let scale = if distance > 0.0 { 1.0 / distance } else { 0.0 };
+        for grad in grad {
+            *grad *= scale;
+        }
+        distance
+    }
+}
+
+/// Room for one transform.
+struct Work {
+    samples: Vec<f32>,
+    scratch: Vec<Complex32>,
+}
+
+impl Work {
+    fn new(plan: &Plan) -> Self {
+        let scratch = plan.forward.get_scratch_len().max(plan.inverse.get_scratch_len());
+        Self { samples: plan.forward.make_input_vec(), scratch: vec![Complex32::default(); scratch] }
     }
 }
 
@@ -129,7 +196,16 @@ impl Plan {
 /// If the clip is not longer than half a frame, or the resolution makes no sense.
 pub fn magnitudes(clip: &[f32], resolution: Resolution) -> Result<Vec<f32>, EngineError> {
     let plan = Plan::new(resolution, clip.len())?;
-    Ok(plan.spectrum(clip).iter().map(|c| c.norm()).collect())
+    let mut work = Work::new(&plan);
+    let mut spectrum = plan.forward.make_output_vec();
+    let mut magnitudes = vec![0.0; plan.frames() * plan.bins()];
+    for (frame, magnitudes) in magnitudes.chunks_exact_mut(plan.bins()).enumerate() {
+        plan.spectrum(clip, frame, &mut work, &mut spectrum);
+        for (magnitude, bin) in magnitudes.iter_mut().zip(&spectrum) {
+            *magnitude = bin.norm_sqr().sqrt();
+        }
+    }
+    Ok(magnitudes)
 }
 
 /// Distance of each clip of `x` to that of `y` at one resolution, `[batch]`, and its gradient with respect to `x`,
@@ -148,28 +224,8 @@ pub fn distance(
         return Err(EngineError::Length { name: "spectrogram target".into(), expected: x.len(), found: y.len() });
     }
     let mut grad = vec![0.0; x.len()];
-    let distances = x
-        .par_chunks(length)
-        .zip(y.par_chunks(length))
-        .zip(grad.par_chunks_mut(length))
-        .map(|((x, y), grad)| {
-            let mut ours = plan.spectrum(x);
-            let theirs = plan.spectrum(y);
-            let square: f64 = ours.iter().zip(&theirs).map(|(a, b)| f64::from(a.norm() - b.norm()).powi(2)).sum();
-            let distance = square.sqrt() as f32;
-            for (a, b) in ours.iter_mut().zip(&theirs) {
-                let magnitude = a.norm();
-                let slope = if magnitude > 0.0 && distance > 0.0 {
-                    (magnitude - b.norm()) / (distance * magnitude)
-                } else {
-                    0.0
-                };
-                *a *= slope;
-            }
-            plan.spectrum_adjoint(&mut ours, grad);
-            distance
-        })
-        .collect();
+    let clips = x.par_chunks(length).zip(y.par_chunks(length)).zip(grad.par_chunks_mut(length));
+    let distances = clips.map(|((x, y), grad)| plan.distance(x, y, grad)).collect();
     Ok((distances, grad))
 }
 

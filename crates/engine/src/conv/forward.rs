@@ -35,13 +35,13 @@ impl Packed {
 
 /// Convolves `x`; where `mask` (values in the layout of the output) is not positive, the output is zero.
 pub(super) fn convolve(
+    isa: Isa,
     shape: &ConvShape,
     length_out: usize,
     x: &[f32],
     weight: &Packed,
     mask: Option<&[f32]>,
 ) -> Vec<f32> {
-    let isa = Isa::detect();
     let windows = Windows::new(shape, length_out);
     let taps: Vec<usize> = (0..shape.channels_in)
         .flat_map(|channel| windows.taps().map(move |tap| (channel, tap)))

@@ -17,6 +17,7 @@ mod tests;
 pub use shape::ConvShape;
 
 use crate::EngineError;
+use crate::lanes::Isa;
 use forward::{Packed, convolve};
 use shape::check;
 
@@ -36,7 +37,7 @@ pub fn forward(shape: &ConvShape, x: &[f32], w: &[f32], bias: Option<&[f32]>) ->
     }
     let taps = shape.channels_in * shape.kernel;
     let weight = Packed::new(shape.channels_out, taps, bias, |o, tap| w[o * taps + tap]);
-    Ok(convolve(shape, length_out, x, &weight, None))
+    Ok(convolve(Isa::detect(), shape, length_out, x, &weight, None))
 }
 
 /// Gradient of the input, `[batch, channels_in, length]`, from that of the output. `x` is needed for the ReLU's mask.
@@ -57,7 +58,7 @@ pub fn grad_input(shape: &ConvShape, x: &[f32], w: &[f32], grad: &[f32]) -> Resu
         let (o, k) = (tap / kernel, kernel - 1 - tap % kernel);
         w[(o * shape.channels_in + i) * kernel + k]
     });
-    Ok(convolve(&back, back.length_out()?, grad, &weight, shape.relu.then_some(x)))
+    Ok(convolve(Isa::detect(), &back, back.length_out()?, grad, &weight, shape.relu.then_some(x)))
 }
 
 /// Gradients of the weight, `[channels_out, channels_in, kernel]`, and of the bias, `[channels_out]`.
@@ -68,5 +69,5 @@ pub fn grad_weight(shape: &ConvShape, x: &[f32], grad: &[f32]) -> Result<(Vec<f3
     let length_out = shape.length_out()?;
     check("convolution input", x, shape.inputs())?;
     check("convolution gradient", grad, shape.batch * shape.channels_out * length_out)?;
-    Ok(weight::gradients(shape, length_out, x, grad))
+    Ok(weight::gradients(Isa::detect(), shape, length_out, x, grad))
 }

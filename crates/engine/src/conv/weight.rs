@@ -21,8 +21,13 @@ const SUMS: usize = 1 << 18;
 const DEPTH: usize = 128;
 
 /// The gradients `[outputs, inputs, kernel]` and `[outputs]`.
-pub(super) fn gradients(shape: &ConvShape, length_out: usize, x: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let isa = Isa::detect();
+pub(super) fn gradients(
+    isa: Isa,
+    shape: &ConvShape,
+    length_out: usize,
+    x: &[f32],
+    grad: &[f32],
+) -> (Vec<f32>, Vec<f32>) {
     let windows = Windows::new(shape, length_out);
     let panels = shape.channels_in.div_ceil(LANES);
     // Where a stretch's columns begin among the blocks of its turned window, and beside them the bias.
@@ -33,8 +38,8 @@ pub(super) fn gradients(shape: &ConvShape, length_out: usize, x: &[f32], grad: &
     let width = columns.len() + 1;
     let all = shape.channels_out * width;
     let stretches = shape.batch * windows.stretches;
-    let group = stretches.div_ceil((SUMS / all).max(1));
-    let mut sums = vec![[0.0; LANES]; all * stretches.div_ceil(group)];
+    let group = stretches.div_ceil((SUMS / all).max(1)).max(1);
+    let mut sums = vec![[0.0; LANES]; all * stretches.div_ceil(group).max(1)];
     sums.par_chunks_mut(all).enumerate().for_each_init(
         || (Vec::new(), Vec::new()),
         |(window, turned), (index, sums)| {
