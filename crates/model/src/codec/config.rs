@@ -79,6 +79,7 @@ impl VqVaeConfig {
                 return bad(field, format!("{n} is out of range; hint: use a number from 1 to {most}"));
             }
         }
+        self.resnet.validate(self.multipliers.iter().copied().max().unwrap_or(1))?;
         if self.resnet.hidden * (self.width as f64) < 1.0 {
             return bad("resnet.hidden", format!("{} of {} channels leaves none", self.resnet.hidden, self.width));
         }

@@ -2,6 +2,7 @@
 
 use super::conv::Conv1d;
 use super::{Parameters, Random, Visitor};
+use crate::ModelError;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,9 @@ pub struct ResnetConfig {
     pub residual_scale: bool,
 }
 
+/// Most samples between two taps.
+const MAX_DILATION: usize = 1 << 20;
+
 fn one() -> f64 {
     1.0
 }
@@ -33,6 +37,21 @@ impl ResnetConfig {
     fn dilation(&self, index: usize) -> usize {
         let power = self.dilation_cycle.map_or(index, |cycle| index % cycle.max(1));
         self.dilation_growth.saturating_pow(power as u32)
+    }
+
+    /// Checks that a stack of `times` the depth can be built: its reach is what padding and memory grow with.
+    ///
+    /// # Errors
+    /// If the largest dilation is out of range.
+    pub fn validate(&self, times: usize) -> Result<(), ModelError> {
+        let deepest = self.depth.saturating_mul(times).saturating_sub(1);
+        let index = self.dilation_cycle.map_or(deepest, |cycle| deepest.min(cycle.saturating_sub(1)));
+        let largest = self.dilation_growth.saturating_pow(index.min(64) as u32);
+        if largest <= MAX_DILATION {
+            return Ok(());
+        }
+        let what = format!("the largest dilation would be {largest}; hint: use a `dilation_cycle`, or less depth");
+        Err(ModelError::Config { field: "resnet.dilation_growth", what })
     }
 
     /// A stack over `width` channels; `reversed` puts the largest dilation first, as decoders do.
@@ -93,5 +112,25 @@ impl Resnet {
         for (d, block) in self.blocks.iter_mut().enumerate() {
             visitor.enter(format_args!("{list}.{d}"), block);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ResnetConfig;
+
+    #[test]
+    fn a_reach_without_bounds_is_refused() {
+        let config = |depth, dilation_cycle| ResnetConfig {
+            depth,
+            hidden: 1.0,
+            dilation_growth: 3,
+            dilation_cycle,
+            residual_scale: false,
+        };
+        assert!(config(8, None).validate(1).is_ok());
+        assert!(config(16, Some(8)).validate(1).is_ok());
+        assert!(config(256, None).validate(1).is_err_and(|e| e.to_string().contains("dilation_growth")));
+        assert!(config(8, None).validate(64).is_err());
     }
 }

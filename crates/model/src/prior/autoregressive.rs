@@ -82,6 +82,7 @@ impl PriorConfig {
             }
         }
         if let Some(upper) = &self.upper {
+            upper.resnet.validate(1)?;
             if upper.strides.iter().any(|s| *s == 0 || s % 2 != 0)
                 || !self.transformer.context.is_multiple_of(upper.ratio().max(1))
             {
