@@ -7,6 +7,9 @@
 //! |---|---|---|
 //! | [`conv`] | dilated convolution and its gradients | `[batch, channels, time]`, weights `[out, in, tap]` |
 //! | [`spectral`] | distance of magnitude spectrograms and its gradient | clips `[batch, time]`, spectra `[frame, bin]` |
+//! | [`product`] | products of rows with weights, and their gradients | rows of channels, weights `[in, out]` |
+//! | [`rows`] | layer norm, QuickGELU and cross-entropy, and their gradients | rows of channels |
+//! | [`attention`] | factorised attention over whole sequences, and its gradient | `[batch, time, channels]` |
 //! | [`decode`] | logits of the next token, with caches | rows of channels, padded to 16; weights in panels |
 //! | `lanes` | the vectors under all kernels but the FFT's | blocks of 16 floats |
 //!
@@ -40,10 +43,13 @@
 //!
 //! Tasks run in the current `rayon` pool, and each gets its own `&mut` chunk of the result.
 
+pub mod attention;
 pub mod conv;
 pub mod decode;
 mod error;
 mod lanes;
+pub mod product;
+pub mod rows;
 pub mod spectral;
 
 pub use error::EngineError;

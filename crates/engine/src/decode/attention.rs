@@ -1,6 +1,6 @@
 //! One query of one head over the keys it sees: `softmax(q · kᵀ / √head_width) · v`.
 
-use super::activation::exp;
+use crate::lanes::exp::exp;
 use crate::lanes::{Block, Isa, Kernel, LANES, Simd};
 
 /// Tiles of keys, and partial sums of values, that are computed side by side.

@@ -7,6 +7,7 @@
 
 #![allow(unsafe_code)]
 
+pub(crate) mod exp;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod scalar;

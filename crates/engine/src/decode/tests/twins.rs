@@ -2,7 +2,8 @@
 //! against the true one.
 
 use super::*;
-use crate::decode::activation::{exp, quick_gelu};
+use crate::decode::activation::quick_gelu;
+use crate::lanes::exp::exp;
 use crate::decode::attention::Attend;
 use crate::decode::norm::PackedNorm;
 use crate::decode::panels::Panels;

@@ -1,0 +1,197 @@
+//! Products of rows with a weight matrix, and their gradients.
+//!
+//! The micro-kernels are those of the crate `gemm`; this file is where slices become its pointers.
+
+#![allow(unsafe_code)]
+
+use gemm::{Parallelism, gemm};
+use rayon::prelude::*;
+
+use crate::EngineError;
+
+/// Rows whose sum one task makes.
+const TASK: usize = 256;
+
+/// A row-major matrix, or its transpose.
+#[derive(Clone, Copy)]
+struct Matrix<'a> {
+    values: &'a [f32],
+    /// Rows and columns as the product sees them.
+    shape: [usize; 2],
+    strides: [isize; 2],
+}
+
+impl<'a> Matrix<'a> {
+    /// `[rows, columns]`, row-major.
+    fn new(values: &'a [f32], shape: [usize; 2]) -> Self {
+        Self { values, shape, strides: [shape[1] as isize, 1] }
+    }
+
+    fn transposed(self) -> Self {
+        let ([rows, columns], [down, right]) = (self.shape, self.strides);
+        Self { shape: [columns, rows], strides: [right, down], ..self }
+    }
+}
+
+/// `out = lhs · rhs`, plus what `out` holds if `add`.
+fn multiply(lhs: Matrix<'_>, rhs: Matrix<'_>, out: &mut [f32], add: bool) {
+    let ([m, k], [inner, n]) = (lhs.shape, rhs.shape);
+    assert!(k == inner && lhs.values.len() == m * k && rhs.values.len() == k * n && out.len() == m * n);
+    // SAFETY: the assertion says that every element the shapes and strides reach lies within its slice, and `out` is a
+    // mutable borrow, so it overlaps neither operand.
+    unsafe {
+        gemm(
+            m,
+            n,
+            k,
+            out.as_mut_ptr(),
+            1,
+            n as isize,
+            add,
+            lhs.values.as_ptr(),
+            lhs.strides[1],
+            lhs.strides[0],
+            rhs.values.as_ptr(),
+            rhs.strides[1],
+            rhs.strides[0],
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            Parallelism::Rayon(0),
+        );
+    }
+}
+
+fn rows(name: &str, values: &[f32], columns: usize) -> Result<usize, EngineError> {
+    if columns > 0 && values.len().is_multiple_of(columns) {
+        return Ok(values.len() / columns);
+    }
+    let what = format!("`{name}`: {} values are not whole rows of {columns}; hint: check the layer's sizes", values.len());
+    Err(EngineError::Request(what))
+}
+
+fn weight(w: &[f32], inputs: usize, outputs: usize) -> Result<Matrix<'_>, EngineError> {
+    if w.len() == inputs * outputs {
+        return Ok(Matrix::new(w, [inputs, outputs]));
+    }
+    let name = format!("`w` [{inputs}, {outputs}]");
+    Err(EngineError::Length { name, expected: inputs * outputs, found: w.len() })
+}
+
+/// `x w + b` for `x` `[rows, inputs]`, `w` `[inputs, outputs]` and `b` `[outputs]`: `[rows, outputs]`.
+///
+/// # Errors
+/// If the lengths don't fit each other.
+pub fn linear(x: &[f32], w: &[f32], b: &[f32], inputs: usize) -> Result<Vec<f32>, EngineError> {
+    let (count, outputs) = (rows("x", x, inputs)?, b.len());
+    let w = weight(w, inputs, outputs)?;
+    let mut y = Vec::with_capacity(count * outputs);
+    for _ in 0..count {
+        y.extend_from_slice(b);
+    }
+    multiply(Matrix::new(x, [count, inputs]), w, &mut y, true);
+    Ok(y)
+}
+
+/// Gradient `[rows, inputs]` of [`linear`] for its input.
+///
+/// # Errors
+/// If the lengths don't fit each other.
+pub fn linear_grad_input(w: &[f32], grad: &[f32], outputs: usize) -> Result<Vec<f32>, EngineError> {
+    let count = rows("grad", grad, outputs)?;
+    let inputs = rows("w", w, outputs)?;
+    let mut x = vec![0.0; count * inputs];
+    multiply(Matrix::new(grad, [count, outputs]), weight(w, inputs, outputs)?.transposed(), &mut x, false);
+    Ok(x)
+}
+
+/// Gradients `[inputs, outputs]` and `[outputs]` of [`linear`] for its weight and bias.
+///
+/// # Errors
+/// If the lengths don't fit each other.
+pub fn linear_grad_weight(
+    x: &[f32],
+    grad: &[f32],
+    [inputs, outputs]: [usize; 2],
+) -> Result<(Vec<f32>, Vec<f32>), EngineError> {
+    let count = rows("x", x, inputs)?;
+    if rows("grad", grad, outputs)? != count {
+        let name = format!("`grad` [{count}, {outputs}]");
+        return Err(EngineError::Length { name, expected: count * outputs, found: grad.len() });
+    }
+    let mut w = vec![0.0; inputs * outputs];
+    multiply(Matrix::new(x, [count, inputs]).transposed(), Matrix::new(grad, [count, outputs]), &mut w, false);
+    let sums: Vec<Vec<f32>> = grad
+        .par_chunks(TASK * outputs)
+        .map(|rows| {
+            let mut sum = vec![0.0; outputs];
+            for row in rows.chunks_exact(outputs) {
+                sum.iter_mut().zip(row).for_each(|(sum, g)| *sum += g);
+            }
+            sum
+        })
+        .collect();
+    let mut b = vec![0.0; outputs];
+    for sum in sums {
+        b.iter_mut().zip(sum).for_each(|(b, sum)| *b += sum);
+    }
+    Ok((w, b))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use proptest::prelude::*;
+
+    fn values(n: usize, seed: usize) -> Vec<f32> {
+        (0..n).map(|i| ((i * 37 + seed * 101 + i * i % 17) % 29) as f32 / 14.0 - 1.0).collect()
+    }
+
+    fn close(ours: &[f32], theirs: impl Iterator<Item = f64>) {
+        let theirs: Vec<f64> = theirs.collect();
+        assert_eq!(ours.len(), theirs.len());
+        for (a, b) in ours.iter().zip(theirs) {
+            assert!((f64::from(*a) - b).abs() < 1e-4, "{a} for {b}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn products_and_their_gradients_follow_the_definition(
+            (count, inputs, outputs) in (1usize..20, 1usize..40, 1usize..40),
+            seed in 0usize..1000,
+        ) {
+            let (x, w, b) = (values(count * inputs, seed), values(inputs * outputs, seed + 1), values(outputs, seed + 2));
+            let grad = values(count * outputs, seed + 3);
+            let double = |v: f32| f64::from(v);
+            let y = linear(&x, &w, &b, inputs).unwrap();
+            close(&y, (0..count * outputs).map(|at| {
+                let (r, o) = (at / outputs, at % outputs);
+                double(b[o]) + (0..inputs).map(|i| double(x[r * inputs + i]) * double(w[i * outputs + o])).sum::<f64>()
+            }));
+            close(&linear_grad_input(&w, &grad, outputs).unwrap(), (0..count * inputs).map(|at| {
+                let (r, i) = (at / inputs, at % inputs);
+                (0..outputs).map(|o| double(grad[r * outputs + o]) * double(w[i * outputs + o])).sum()
+            }));
+            let (gw, gb) = linear_grad_weight(&x, &grad, [inputs, outputs]).unwrap();
+            close(&gw, (0..inputs * outputs).map(|at| {
+                let (i, o) = (at / outputs, at % outputs);
+                (0..count).map(|r| double(x[r * inputs + i]) * double(grad[r * outputs + o])).sum()
+            }));
+            close(&gb, (0..outputs).map(|o| (0..count).map(|r| double(grad[r * outputs + o])).sum()));
+        }
+    }
+
+    #[test]
+    fn lengths_that_do_not_fit_are_refused() {
+        assert!(linear(&[0.0; 5], &[0.0; 6], &[0.0; 3], 2).is_err());
+        assert!(linear(&[0.0; 4], &[0.0; 5], &[0.0; 3], 2).is_err());
+        assert!(linear_grad_weight(&[0.0; 4], &[0.0; 9], [2, 3]).is_err());
+    }
+}

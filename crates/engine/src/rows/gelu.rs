@@ -1,0 +1,89 @@
+//! QuickGELU, `x · sigmoid(1.702 x)`, and its slope.
+
+use rayon::prelude::*;
+
+use super::{STRETCH, load_end, same_length, store_end};
+use crate::EngineError;
+use crate::lanes::exp::exp;
+use crate::lanes::{Isa, Kernel, LANES, Simd};
+
+/// QuickGELU of every value.
+#[must_use]
+pub fn quick_gelu(x: &[f32]) -> Vec<f32> {
+    let isa = Isa::detect();
+    let mut y = vec![0.0; x.len()];
+    y.par_chunks_mut(STRETCH).zip(x.par_chunks(STRETCH)).for_each(|(y, x)| isa.run(Forward { x, y }));
+    y
+}
+
+/// The slope of QuickGELU at `x`, times `grad`.
+///
+/// # Errors
+/// If the lengths differ.
+pub fn quick_gelu_grad(x: &[f32], grad: &[f32]) -> Result<Vec<f32>, EngineError> {
+    same_length("grad", x.len(), grad.len())?;
+    let isa = Isa::detect();
+    let mut out = vec![0.0; x.len()];
+    out.par_chunks_mut(STRETCH)
+        .zip(x.par_chunks(STRETCH))
+        .zip(grad.par_chunks(STRETCH))
+        .for_each(|((out, x), grad)| isa.run(Backward { x, grad, out }));
+    Ok(out)
+}
+
+#[inline(always)]
+fn sigmoid<S: Simd>(simd: S, x: S::V) -> S::V {
+    let steep = simd.max(simd.mul(x, simd.splat(1.702)), simd.splat(-87.0));
+    let one = simd.splat(1.0);
+    simd.div(one, simd.add(one, exp(simd, simd.sub(simd.splat(0.0), steep))))
+}
+
+struct Forward<'a> {
+    x: &'a [f32],
+    y: &'a mut [f32],
+}
+
+impl Kernel for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (x, x_end) = self.x.as_chunks::<LANES>();
+        let (y, y_end) = self.y.as_chunks_mut::<LANES>();
+        for (x, y) in x.iter().zip(y) {
+            let x = simd.load(x);
+            simd.store(simd.mul(x, sigmoid(simd, x)), y);
+        }
+        let x = load_end(simd, x_end, 0.0);
+        store_end(simd, simd.mul(x, sigmoid(simd, x)), y_end);
+    }
+}
+
+struct Backward<'a> {
+    x: &'a [f32],
+    grad: &'a [f32],
+    out: &'a mut [f32],
+}
+
+/// `s + 1.702 x s (1 - s)`, times the gradient.
+#[inline(always)]
+fn slope<S: Simd>(simd: S, x: S::V, grad: S::V) -> S::V {
+    let s = sigmoid(simd, x);
+    let bend = simd.mul(simd.mul(x, simd.splat(1.702)), simd.mul(s, simd.sub(simd.splat(1.0), s)));
+    simd.mul(grad, simd.add(s, bend))
+}
+
+impl Kernel for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (x, x_end) = self.x.as_chunks::<LANES>();
+        let (grad, grad_end) = self.grad.as_chunks::<LANES>();
+        let (out, out_end) = self.out.as_chunks_mut::<LANES>();
+        for ((x, grad), out) in x.iter().zip(grad).zip(out) {
+            simd.store(slope(simd, simd.load(x), simd.load(grad)), out);
+        }
+        store_end(simd, slope(simd, load_end(simd, x_end, 0.0), load_end(simd, grad_end, 0.0)), out_end);
+    }
+}
