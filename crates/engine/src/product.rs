@@ -68,7 +68,8 @@ fn rows(name: &str, values: &[f32], columns: usize) -> Result<usize, EngineError
     if columns > 0 && values.len().is_multiple_of(columns) {
         return Ok(values.len() / columns);
     }
-    let what = format!("`{name}`: {} values are not whole rows of {columns}; hint: check the layer's sizes", values.len());
+    let what =
+        format!("`{name}`: {} values are not whole rows of {columns}; hint: check the layer's sizes", values.len());
     Err(EngineError::Request(what))
 }
 

@@ -142,10 +142,9 @@ impl Backward<'_> {
         let blocks = width.div_ceil(LANES);
         let seen = group.seen(first + from + count - 1);
         let work = &mut *self.work;
-        for (rows, columns, sums) in [
-            (&work.queries, &work.key_tiles, &mut work.shares),
-            (&work.grads, &work.value_tiles, &mut work.slopes),
-        ] {
+        for (rows, columns, sums) in
+            [(&work.queries, &work.key_tiles, &mut work.shares), (&work.grads, &work.value_tiles, &mut work.slopes)]
+        {
             Products {
                 rows: &rows[(first + from) * width..],
                 stride: width,

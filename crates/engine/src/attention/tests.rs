@@ -50,8 +50,7 @@ fn defined(shape: &AttentionShape, qkv: &[f32], grad: &[f32]) -> (Vec<f64>, Vec<
                         slopes[place(*j, 2) + e] += p * g[e];
                     }
                 }
-                let dp: Vec<f64> =
-                    keys.iter().map(|&j| (0..width).map(|e| g[e] * at(j, 2, e)).sum::<f64>()).collect();
+                let dp: Vec<f64> = keys.iter().map(|&j| (0..width).map(|e| g[e] * at(j, 2, e)).sum::<f64>()).collect();
                 let mean: f64 = p.iter().zip(&dp).map(|(p, d)| p * d).sum();
                 for ((j, p), dp) in keys.iter().zip(&p).zip(&dp) {
                     let s = p * (dp - mean) * scale;
@@ -100,15 +99,8 @@ proptest! {
 
 #[test]
 fn sizes_that_do_not_fit_are_refused() {
-    let shape = AttentionShape {
-        func: AttnFunc::Block,
-        batch: 1,
-        time: 6,
-        heads: 1,
-        head_width: 2,
-        block: 4,
-        prime: 0,
-    };
+    let shape =
+        AttentionShape { func: AttnFunc::Block, batch: 1, time: 6, heads: 1, head_width: 2, block: 4, prime: 0 };
     assert!(attend(&shape, &[0.0; 36]).is_err_and(|e| e.to_string().contains("whole blocks")));
     assert!(attend(&AttentionShape { block: 3, ..shape }, &[0.0; 35]).is_err());
     assert!(attend(&AttentionShape { func: AttnFunc::Prime, ..shape }, &[0.0; 36]).is_err());

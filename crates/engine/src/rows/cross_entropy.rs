@@ -15,11 +15,7 @@ const TASK: usize = 16;
 ///
 /// # Errors
 /// If the lengths don't fit each other, or a target is outside the vocabulary.
-pub fn cross_entropy(
-    logits: &[f32],
-    vocabulary: usize,
-    targets: &[u32],
-) -> Result<(Vec<f32>, Vec<f32>), EngineError> {
+pub fn cross_entropy(logits: &[f32], vocabulary: usize, targets: &[u32]) -> Result<(Vec<f32>, Vec<f32>), EngineError> {
     check(logits, vocabulary, targets)?;
     let isa = Isa::detect();
     let mut sums = vec![0.0; targets.len()];

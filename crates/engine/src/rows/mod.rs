@@ -46,7 +46,8 @@ fn same_length(name: &str, expected: usize, found: usize) -> Result<(), EngineEr
 /// Number of rows, if `values` are whole rows of `width`.
 fn rows(name: &str, values: &[f32], width: usize) -> Result<usize, EngineError> {
     if width == 0 || !values.len().is_multiple_of(width) {
-        let what = format!("`{name}`: {} values are not whole rows of {width}; hint: check the layer's width", values.len());
+        let what =
+            format!("`{name}`: {} values are not whole rows of {width}; hint: check the layer's width", values.len());
         return Err(EngineError::Request(what));
     }
     Ok(values.len() / width)

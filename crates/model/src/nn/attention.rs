@@ -2,9 +2,10 @@
 //! attention to lyrics.
 
 use super::dense::Linear;
-use super::{Parameters, Random, Visitor};
+use super::{Parameters, Random, Visitor, ops};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
+use orchestrion_engine::attention::AttentionShape;
 pub use orchestrion_engine::decode::AttnFunc;
 
 /// Attention with one fused projection to queries, keys and values.
@@ -68,6 +69,12 @@ impl Attention {
         let AttentionSizes { state, blocks: all, block, spread, prime, .. } = self.sizes;
         let (blocks, device) = (time / block, x.device());
         let projected = self.c_attn.forward(x);
+        let own_kernel = !matches!(self.func, AttnFunc::Summary | AttnFunc::SpreadSummary | AttnFunc::Encoder);
+        if own_kernel && ops::has_kernels(&device) {
+            let AttentionSizes { heads, .. } = self.sizes;
+            let shape = AttentionShape { func: self.func, batch, time, heads, head_width: state / heads, block, prime };
+            return self.c_proj.forward(ops::attention(projected, shape));
+        }
         let part = |i: usize| projected.clone().narrow(2, i * state, state);
         let rows = |x: Tensor<3>| x.reshape([batch * blocks, block, state]);
         let a = match self.func {

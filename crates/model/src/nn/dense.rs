@@ -1,6 +1,6 @@
 //! Projections, layer norm and embeddings.
 
-use super::{Parameter, Parameters, Random, Visitor};
+use super::{Parameter, Parameters, Random, Visitor, ops};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -27,6 +27,9 @@ impl Linear {
 
     /// `[batch, time, in]` to `[batch, time, out]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        if ops::has_kernels(&x.device()) {
+            return ops::linear(x, self.w.clone(), self.b.clone());
+        }
         let [batch, time, inputs] = x.dims();
         let [_, outputs] = self.w.dims();
         let y = x.reshape([batch * time, inputs]).matmul(self.w.clone()) + self.b.clone().unsqueeze();
@@ -58,6 +61,9 @@ impl Norm {
 
     /// `[batch, time, width]` to the same shape.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        if ops::has_kernels(&x.device()) {
+            return ops::layer_norm(x, self.weight.clone(), self.bias.clone());
+        }
         let centred = x.clone() - x.mean_dim(2);
         let deviation = (centred.clone().square().mean_dim(2) + 1e-5).sqrt();
         centred / deviation * self.weight.clone().unsqueeze() + self.bias.clone().unsqueeze()
@@ -107,5 +113,8 @@ impl Parameters for Embedding {
 
 /// `x * sigmoid(1.702 x)`.
 pub fn quick_gelu(x: Tensor<3>) -> Tensor<3> {
+    if ops::has_kernels(&x.device()) {
+        return ops::quick_gelu(x);
+    }
     x.clone() * sigmoid(x.mul_scalar(1.702))
 }

@@ -5,7 +5,7 @@ use super::lyrics::LyricEncoder;
 use super::{Conditions, PriorConfig};
 use crate::ModelError;
 use crate::condition::{LabelEmbedding, UpperConditioner};
-use crate::nn::{Parameters, Random, Visitor};
+use crate::nn::{Parameters, Random, Visitor, ops};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -120,7 +120,13 @@ impl Prior {
 
 /// Bits `[batch, time]` that the logits `[batch, time, n]` give to tokens.
 fn bits(logits: Tensor<3>, tokens: Tensor<2, Int>) -> Tensor<2> {
-    let [batch, time] = tokens.dims();
+    let [batch, time, vocabulary] = logits.dims();
+    let device = logits.device();
+    if ops::has_kernels(&device) {
+        let targets: Vec<u32> = tokens.into_data().iter::<i64>().map(|t| t as u32).collect();
+        let nats = ops::cross_entropy(logits.reshape([batch * time, vocabulary]), targets.into());
+        return nats.reshape([batch, time]).div_scalar(std::f64::consts::LN_2);
+    }
     let picked = log_softmax(logits, 2).gather(2, tokens.reshape([batch, time, 1])).reshape([batch, time]);
     picked.div_scalar(-std::f64::consts::LN_2)
 }

@@ -3,10 +3,10 @@
 
 use super::*;
 use crate::decode::activation::quick_gelu;
-use crate::lanes::exp::exp;
 use crate::decode::attention::Attend;
 use crate::decode::norm::PackedNorm;
 use crate::decode::panels::Panels;
+use crate::lanes::exp::exp;
 use crate::lanes::{Block, Isa, Kernel, LANES, Simd, padded};
 
 /// Runs `kernel` on all instruction sets and compares what it wrote.
