@@ -48,8 +48,10 @@ pub mod conv;
 pub mod decode;
 mod error;
 mod lanes;
+mod memory;
 pub mod product;
 pub mod rows;
 pub mod spectral;
 
 pub use error::EngineError;
+pub use memory::keep_freed_memory;

@@ -76,6 +76,7 @@ fn go<T: Task>(
     device: Device,
     preview: Option<&mut dyn Preview>,
 ) -> Result<(), Failure> {
+    orchestrion_engine::keep_freed_memory();
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     let handler = ctrlc::set_handler(move || {
