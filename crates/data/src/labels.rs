@@ -7,8 +7,6 @@ use std::collections::BTreeSet;
 
 /// Name of row 0 of both tables: what has no label.
 pub const UNKNOWN: &str = "unknown";
-/// Names that one blend may have.
-const MOST_BLENDED: usize = 64;
 
 /// Lower case, without space around, every other space single: the form in which names are compared and kept.
 #[must_use]
@@ -145,41 +143,8 @@ fn find(kind: &'static str, names: &[String], name: &str) -> Result<u32, DataErr
 }
 
 fn blend(kind: &'static str, names: &[String], text: &str) -> Result<Vec<(u32, f32)>, DataError> {
-    let refuse = |what: String| DataError::Blend { text: text.trim().to_string(), what };
-    if let Some(row) = position(names, text) {
-        return Ok(vec![(row, 1.0)]);
-    }
-    let mut rows: Vec<(u32, f32)> = Vec::new();
-    for part in text.split(',') {
-        if part.trim().is_empty() {
-            return Err(refuse("a name is missing".into()));
-        }
-        let (name, weight) = name_and_weight(part);
-        if !(weight.is_finite() && weight > 0.0) {
-            return Err(refuse(format!("the weight of `{}` is {weight}, not above 0", name.trim())));
-        }
-        let row = find(kind, names, name)?;
-        match rows.iter_mut().find(|(known, _)| *known == row) {
-            Some((_, sum)) => *sum += weight,
-            None => rows.push((row, weight)),
-        }
-        if rows.len() > MOST_BLENDED {
-            return Err(refuse(format!("more than {MOST_BLENDED} names")));
-        }
-    }
-    let sum: f32 = rows.iter().map(|(_, weight)| weight).sum();
-    if !sum.is_finite() {
-        return Err(refuse("the weights are too large".into()));
-    }
-    for (_, weight) in &mut rows {
-        *weight /= sum;
-    }
-    Ok(rows)
-}
-
-/// `name:weight`, or a name alone, which may itself hold a colon.
-fn name_and_weight(part: &str) -> (&str, f32) {
-    part.rsplit_once(':').and_then(|(name, weight)| Some((name, weight.trim().parse().ok()?))).unwrap_or((part, 1.0))
+    let whole = position(names, text).map(|row| vec![row]);
+    crate::blend::blend(text, whole, |name| Ok(vec![find(kind, names, name)?]))
 }
 
 #[cfg(test)]

@@ -109,7 +109,7 @@ impl SampleRequest {
     pub(crate) fn model_labels(&self, shape: &SongShape, take: usize) -> Labels {
         let TakeLabels { artist, genre } = self.labels.get(take).or(self.labels.first()).cloned().unwrap_or_default();
         let total_length = shape.samples(self.song_seconds.unwrap_or(self.seconds));
-        Labels { artist, genre, total_length, offset: 0 }
+        Labels { artist, genre, total_length, offset: 0, lyrics: Vec::new() }
     }
 
     fn validate_length(&self, shape: &SongShape) -> Result<(), RequestError> {
