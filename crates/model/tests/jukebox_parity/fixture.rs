@@ -193,6 +193,26 @@ impl Fixture {
         self.floats_within(key, ours, &theirs, 4.0 * f64::from(f32::EPSILON) * loudest, tolerance);
     }
 
+    /// Compares tensors, each with the key of its golden one behind `out.`, of which `tolerance` says how far a value may be
+    /// off. The summary has one figure for all: the largest difference.
+    pub fn tensors(&mut self, title: &str, ours: &[(String, Vec<f32>)], tolerance: impl Fn(&[f32]) -> f64) {
+        let mut largest = 0.0f64;
+        for (key, ours) in ours {
+            let theirs = self.floats(&format!("out.{key}"));
+            assert_eq!(ours.len(), theirs.len(), "values of `{key}`");
+            let tolerance = tolerance(&theirs);
+            for (i, (a, b)) in ours.iter().zip(&theirs).enumerate() {
+                let difference = f64::from(a - b).abs();
+                if difference.is_nan() || difference > tolerance {
+                    self.failures.push(format!("{key}: at {i}: {a} for {b}, more than {tolerance:.1e} apart"));
+                    break;
+                }
+                largest = largest.max(difference);
+            }
+        }
+        let _ = write!(self.lines, " {title} ({} tensors) {largest:.1e}", ours.len());
+    }
+
     /// Compares whole numbers with `out.{key}`; those at places where `free` says so may differ.
     pub fn equal(&mut self, key: &str, ours: &[i64], free: impl Fn(usize) -> bool) {
         let theirs = self.integers(&format!("out.{key}"));

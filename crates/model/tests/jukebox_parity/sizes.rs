@@ -103,15 +103,20 @@ pub fn transformer(config: &Config, [width, order]: [&str; 2], context: usize, p
 
 /// A prior in any of its modes.
 pub fn prior(config: &Config) -> PriorConfig {
-    let level = config.count("level");
     let steps = config.counts("downs_t").into_iter().zip(config.counts("strides_t"));
+    let steps = steps.take(config.count("level") + 1);
+    prior_of_hop(config, steps.map(|(downs, stride)| stride.pow(downs as u32)).product())
+}
+
+/// A prior whose tokens stand for `hop_length` samples.
+pub fn prior_of_hop(config: &Config, hop_length: usize) -> PriorConfig {
     let mode = config.word("mode");
     let tokens = if mode == "none" { 0 } else { config.count("n_tokens") };
     let front = if mode == "single" { tokens } else { 0 };
     PriorConfig {
-        level,
+        level: config.count("level"),
         sample_rate: config.count("sr") as u32,
-        hop_length: steps.take(level + 1).map(|(downs, stride)| stride.pow(downs as u32)).product(),
+        hop_length,
         codebook_size: config.count("bins"),
         transformer: transformer(config, ["width", "order"], front + config.count("n_ctx"), front),
         labels: config.flag("labels").then(|| labels(config, config.flag("top"))),
