@@ -19,10 +19,12 @@ mod pipeline;
 mod progress;
 mod random;
 mod request;
+mod request_error;
 mod sampler;
 mod session;
 mod session_file;
 mod shape;
+mod take_labels;
 mod window;
 
 pub use decode::decode_take;
@@ -32,11 +34,11 @@ pub use lock::Holder;
 pub use pipeline::{Priors, Run};
 pub use progress::{Cancel, Event, Progress};
 pub use random::uniform;
-pub use request::{
-    DEFAULT_LIMIT_SECONDS, LevelRequest, MAX_TAKES, MAX_TOKENS, RequestError, SampleRequest, TakeLabels,
-};
+pub use request::{DEFAULT_LIMIT_SECONDS, LevelRequest, MAX_TAKES, MAX_TOKENS, SampleRequest};
+pub use request_error::RequestError;
 pub use sampler::{DrawError, Sampler, SamplerSettings, SettingsError};
 pub use session::Session;
 pub use session_file::{SessionError, SessionFile};
 pub use shape::{LevelShape, SongShape};
+pub use take_labels::{LevelLabels, Lyrics, MAX_LYRICS, TakeLabels};
 pub use window::{WindowError, WindowLayout, WindowPlan, partial_window};

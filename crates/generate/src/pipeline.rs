@@ -99,7 +99,7 @@ impl Run<'_> {
     ) -> Result<Vec<Vec<u32>>, GenerateError> {
         let failed = |source| GenerateError::Model { level, source };
         let WindowPlan { start, length, known } = plan;
-        let labels: Vec<Labels> = batch.clone().map(|take| session.labels(take)).collect();
+        let labels: Vec<Labels> = batch.clone().map(|take| session.labels(level, take)).collect();
         let upper = upper_codes(session, level, plan, batch.clone())?;
         prior.begin(&Window { start, length, labels: &labels, upper: upper.as_deref() }).map_err(failed)?;
 

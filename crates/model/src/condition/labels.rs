@@ -22,4 +22,7 @@ pub struct Labels {
     pub total_length: u64,
     /// Where the first token of the session lies in the song, in samples.
     pub offset: u64,
+    /// Token ids of the whole song's words, for priors that know words; the prior takes the part of its window from them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lyrics: Vec<u32>,
 }
