@@ -35,6 +35,7 @@ fn labels(window: &TokenWindow, of: &TokenWindow) -> Labels {
         genre: of.genres.iter().map(|g| (*g, 1.0)).collect(),
         total_length: window.total_length,
         offset: window.offset,
+        lyrics: Vec::new(),
     }
 }
 
@@ -69,7 +70,7 @@ pub fn likelihood(
     let config = prior.config();
     let settings = |split, short| WindowSettings {
         level: config.level,
-        context: config.transformer.context,
+        context: config.window(),
         split,
         seed: 0,
         balance: Balance::Length,

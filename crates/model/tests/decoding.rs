@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use burn::tensor::{Device, Tensor};
-use orchestrion_model::condition::{Labels, LabelsConfig, TimingConfig, UpperConfig};
+use orchestrion_model::condition::{Labels, LabelsConfig, Naming, TimingConfig, UpperConfig};
 use orchestrion_model::nn::Random;
 use orchestrion_model::nn::resnet::ResnetConfig;
 use orchestrion_model::nn::transformer::TransformerConfig;
@@ -29,6 +29,8 @@ fn draw(random: &mut Random) -> PriorConfig {
             context: block * blocks,
             blocks,
             attn_order: [0, 1, 2, 9][random.below(4)],
+            spread: 0,
+            prime: 0,
             attention_width: [0.25, 0.5, 1.0][random.below(3)],
             mlp_width: [1.0, 2.0][random.below(2)],
             init_scale: 10.0,
@@ -39,7 +41,10 @@ fn draw(random: &mut Random) -> PriorConfig {
             artists: 5,
             genres: 6,
             timing: (!upper).then_some(TimingConfig { bins: 7, min_seconds: 1.0, max_seconds: 20.0 }),
+            naming: Naming::Own,
+            genre_words: 5,
         }),
+        lyrics: None,
         upper: upper.then(|| UpperConfig {
             strides: [vec![2], vec![4], vec![2, 2]][random.below(3)].clone(),
             codebook_size: BOOK,
@@ -70,6 +75,7 @@ fn draw_labels(random: &mut Random) -> Labels {
         genre: (0..random.below(4)).map(|_| (random.below(6) as u32, 1.0)).collect(),
         total_length: 60_000 + random.below(40_000) as u64,
         offset: random.below(20_000) as u64,
+        lyrics: Vec::new(),
     }
 }
 
@@ -139,7 +145,7 @@ fn windows_that_do_not_fit_are_refused_by_name() {
     let random = &mut Random::new(1);
     let mut config = draw(random);
     config.level = 0;
-    config.labels = Some(LabelsConfig { artists: 5, genres: 6, timing: None });
+    config.labels = Some(LabelsConfig { artists: 5, genres: 6, timing: None, naming: Naming::Own, genre_words: 5 });
     config.upper = Some(UpperConfig {
         strides: vec![4],
         codebook_size: BOOK,

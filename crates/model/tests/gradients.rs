@@ -3,7 +3,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use orchestrion_model::codec::{Bandwidth, VqVae, VqVaeConfig, loss};
-use orchestrion_model::condition::{Labels, LabelsConfig, TimingConfig, UpperConfig};
+use orchestrion_model::condition::{Labels, LabelsConfig, Naming, TimingConfig, UpperConfig};
 use orchestrion_model::nn::resnet::ResnetConfig;
 use orchestrion_model::nn::transformer::TransformerConfig;
 use orchestrion_model::nn::{Parameters, Random, each_parameter, move_to};
@@ -192,6 +192,7 @@ fn labels() -> Vec<Labels> {
         genre: vec![(1, 1.0), (2, 1.0)],
         total_length: 40_000,
         offset,
+        lyrics: Vec::new(),
     };
     vec![one(1, 0), one(2, 9_000)]
 }
@@ -209,6 +210,8 @@ fn prior(merged: bool, upper: bool, attn_order: usize, random: &mut Random) -> P
             context: 16,
             blocks: 4,
             attn_order,
+            spread: 0,
+            prime: 0,
             attention_width: 0.5,
             mlp_width: 2.0,
             init_scale: 12.0,
@@ -219,7 +222,10 @@ fn prior(merged: bool, upper: bool, attn_order: usize, random: &mut Random) -> P
             artists: 3,
             genres: 4,
             timing: (!upper).then_some(TimingConfig { bins: 8, min_seconds: 1.0, max_seconds: 10.0 }),
+            naming: Naming::Own,
+            genre_words: 5,
         }),
+        lyrics: None,
         upper: upper.then(|| UpperConfig {
             strides: vec![2, 2],
             codebook_size: 11,

@@ -4,7 +4,7 @@
 use burn::tensor::Device;
 use orchestrion_model::ModelError;
 use orchestrion_model::codec::{Bandwidth, Codec, VqVae, VqVaeConfig};
-use orchestrion_model::condition::{LabelsConfig, TimingConfig, UpperConfig};
+use orchestrion_model::condition::{LabelsConfig, Naming, TimingConfig, UpperConfig};
 use orchestrion_model::nn::resnet::ResnetConfig;
 use orchestrion_model::nn::transformer::TransformerConfig;
 use orchestrion_model::nn::{Parameters, Random, each_parameter};
@@ -42,6 +42,8 @@ fn config() -> ModelConfig {
             context: 16,
             blocks: 4,
             attn_order: 2,
+            spread: 0,
+            prime: 0,
             attention_width: 0.5,
             mlp_width: 1.0,
             init_scale: 1.0,
@@ -52,7 +54,10 @@ fn config() -> ModelConfig {
             artists: 3,
             genres: 2,
             timing: (level == 1).then_some(TimingConfig { bins: 4, min_seconds: 1.0, max_seconds: 9.0 }),
+            naming: Naming::Own,
+            genre_words: 5,
         }),
+        lyrics: None,
         upper: (level == 0).then(|| UpperConfig {
             strides: vec![4],
             codebook_size: 9,

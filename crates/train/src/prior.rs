@@ -6,7 +6,7 @@ use crate::{Kind, TrainError};
 use burn::tensor::{Device, Gradients, Tensor};
 use orchestrion_data::{ShortTracks, Split, TokenCache, TokenWindow, TokenWindows, WindowSettings};
 use orchestrion_model::ModelError;
-use orchestrion_model::condition::{Labels, LabelsConfig, TimingConfig, UpperConfig};
+use orchestrion_model::condition::{Labels, LabelsConfig, Naming, TimingConfig, UpperConfig};
 use orchestrion_model::nn::{Random, move_to};
 use orchestrion_model::prior::{Prior, PriorConfig, token_tensor};
 use orchestrion_model::store::{ModelConfig, ModelFolder, Weights, weights_of};
@@ -73,7 +73,8 @@ fn configure(
         hop_length: codec.hop_length(level),
         codebook_size: codec.codebook_size,
         transformer: recipe.transformer.clone(),
-        labels: recipe.labels.then_some(LabelsConfig { artists, genres, timing }),
+        labels: recipe.labels.then_some(LabelsConfig { artists, genres, timing, naming: Naming::Own, genre_words: 5 }),
+        lyrics: None,
         upper,
         merged_decoder: recipe.merged_decoder,
     })
@@ -163,13 +164,14 @@ fn bits(prior: &Prior, windows: &[TokenWindow]) -> Result<Tensor<1>, TrainError>
             genre: w.genres.iter().map(|g| (*g, 1.0)).collect(),
             total_length: w.total_length,
             offset: w.offset,
+            lyrics: Vec::new(),
         })
         .collect();
     let upper: Option<Vec<&[u32]>> = windows.iter().map(|w| w.upper.as_deref()).collect();
     let rows: Vec<&[u32]> = windows.iter().map(|w| w.codes.as_slice()).collect();
     let time = rows.first().map_or(0, |r| r.len());
     let conditions = prior.conditions(&labels, 0, time, upper.as_deref())?;
-    Ok(prior.loss(token_tensor(&rows, &prior.device()), &conditions))
+    Ok(prior.losses(token_tensor(&rows, &prior.device()), &conditions).total)
 }
 
 impl Task for PriorTask {

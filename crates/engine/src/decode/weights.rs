@@ -104,6 +104,10 @@ impl TransformerWeights {
 impl LayerWeights {
     fn validate(&self, index: usize, width: usize, heads: usize) -> Result<(), EngineError> {
         let at = |name: &str| format!("layers[{index}].{name}");
+        use AttnFunc::{Encoder, Prime, SpreadSummary, Summary};
+        if matches!(self.attn_func, Summary | SpreadSummary | Encoder | Prime) {
+            return Err(misfit(format!("`{}` {:?} is not decoded", at("attn_func"), self.attn_func)));
+        }
         let state = self.c_attn.outputs / 3;
         if state == 0 || self.c_attn.outputs != 3 * state || !state.is_multiple_of(heads) {
             let (name, outputs) = (at("c_attn"), self.c_attn.outputs);

@@ -18,6 +18,29 @@ pub struct LabelsConfig {
     /// Timing, for top levels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timing: Option<TimingConfig>,
+    /// Where the names of the rows stand.
+    #[serde(default)]
+    pub naming: Naming,
+    /// Most genre words of a song.
+    #[serde(default = "five")]
+    pub genre_words: usize,
+}
+
+/// Where the names of the label tables' rows stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Naming {
+    /// In `config.json`.
+    #[default]
+    Own,
+    /// In the model folder's `labels.v2.json`: the published tables of 5b and the upsamplers.
+    V2,
+    /// In the model folder's `labels.v3.json`: those of 1b_lyrics.
+    V3,
+}
+
+fn five() -> usize {
+    5
 }
 
 /// How lengths and positions become table rows.

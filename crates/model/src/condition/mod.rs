@@ -4,6 +4,6 @@ mod embedding;
 mod labels;
 mod upper;
 
-pub use embedding::{LabelEmbedding, LabelsConfig, Span, TimingConfig};
+pub use embedding::{LabelEmbedding, LabelsConfig, Naming, Span, TimingConfig};
 pub use labels::{Blend, Labels};
 pub use upper::{UpperConditioner, UpperConfig};

@@ -90,6 +90,13 @@ impl Embedding {
         let [_, width] = self.weight.dims();
         self.weight.clone().select(0, ids.reshape([batch * time])).reshape([batch, time, width])
     }
+
+    /// Product of each vector of `[batch, time, width]` with every row: `[batch, time, entries]`.
+    pub fn scores(&self, x: Tensor<3>) -> Tensor<3> {
+        let ([batch, time, width], [entries, _]) = (x.dims(), self.weight.dims());
+        let table = self.weight.clone().swap_dims(0, 1);
+        x.reshape([batch * time, width]).matmul(table).reshape([batch, time, entries])
+    }
 }
 
 impl Parameters for Embedding {

@@ -17,12 +17,18 @@ pub struct TransformerConfig {
     pub depth: usize,
     /// Attention heads.
     pub heads: usize,
-    /// Positions.
+    /// Positions, those of lyrics in front included.
     pub context: usize,
     /// Rows that factorised attention splits the context into.
     pub blocks: usize,
-    /// Which attention each layer has: 0 dense; 2 row, column, previous row in turn; 9 the same and dense.
+    /// Which attention each layer has, see [`TransformerConfig::func`].
     pub attn_order: usize,
+    /// Positions at the end of a row that stand for it (order 4).
+    #[serde(default)]
+    pub spread: usize,
+    /// Lyric tokens at the front of the context (order 12).
+    #[serde(default)]
+    pub prime: usize,
     /// Channels of queries, keys and values, in units of the width.
     #[serde(default = "quarter")]
     pub attention_width: f64,
@@ -50,19 +56,54 @@ fn one() -> f64 {
 
 impl TransformerConfig {
     /// Attention of layer `d`.
-    fn func(&self, d: usize) -> Result<AttnFunc, ModelError> {
-        use AttnFunc::{Block, Dense, PreviousBlock, TransposeBlock};
-        let cycle: &[AttnFunc] = match self.attn_order {
-            0 => &[Dense],
-            1 => &[Block, TransposeBlock],
-            2 => &[Block, TransposeBlock, PreviousBlock],
-            9 => &[Block, TransposeBlock, PreviousBlock, Dense],
+    ///
+    /// Orders are numbered as in the published settings. 0: dense. 1: row, column in turn. 2: row, column, previous row.
+    /// 3, 5: rows and summaries; 4: rows and spread summaries. 6, 7, 8, 10: order 2 with encoder attention after every 3,
+    /// 15 or 9 layers, in 10 after the first 18. 9: order 2 with dense attention after every 3 layers. 11, 12: order 2 with
+    /// every sixteenth layer replaced by encoder (11) or prime (12) attention, every third of those by dense.
+    ///
+    /// # Errors
+    /// If there is no such order.
+    pub fn func(&self, d: usize) -> Result<AttnFunc, ModelError> {
+        use AttnFunc::{Block, Dense, Encoder, PreviousBlock, Prime, SpreadSummary, Summary, TransposeBlock};
+        const FACTORISED: [AttnFunc; 3] = [Block, TransposeBlock, PreviousBlock];
+        /// `n` factorised layers, then one to the encoder.
+        fn then_encoder(d: usize, n: usize) -> AttnFunc {
+            if d % (n + 1) == n { Encoder } else { FACTORISED[d % (n + 1) % 3] }
+        }
+        Ok(match self.attn_order {
+            0 => Dense,
+            1 => [Block, TransposeBlock][d % 2],
+            2 => FACTORISED[d % 3],
+            3 => [Block, Summary][d % 2],
+            4 => [Block, SpreadSummary][d % 2],
+            5 => [Block, Summary, Block, Block][d % 4],
+            6 => then_encoder(d, 3),
+            7 => then_encoder(d, 15),
+            8 => then_encoder(d, 9),
+            9 => [Block, TransposeBlock, PreviousBlock, Dense][d % 4],
+            // Nine layers more in front, and all anew after 79.
+            10 if d % 79 < 9 => FACTORISED[d % 79 % 3],
+            10 => then_encoder(d % 79 - 9, 9),
+            11 if d % 16 == 15 => [Encoder, Encoder, Dense][d % 3],
+            12 if d % 16 == 15 => [Prime, Prime, Dense][d % 3],
+            11 | 12 => FACTORISED[d % 3],
             other => {
-                let what = format!("{other} is not an order this program has; hint: use 0, 1, 2 or 9");
+                let what = format!("{other} is not an attention order; hint: use 0 to 12");
                 return Err(ModelError::Config { field: "attn_order", what });
             }
-        };
-        Ok(cycle[d % cycle.len()])
+        })
+    }
+
+    /// Whether a layer has this attention.
+    pub fn has(&self, func: AttnFunc) -> bool {
+        (0..self.depth).any(|d| self.func(d).is_ok_and(|f| f == func))
+    }
+
+    /// Positions at the front that prime attention sees: the lyrics, and with them the music up to the next whole number
+    /// of positions a row has blocks. The paper's program rounds so, always upwards, and its models learnt with it.
+    pub fn prime_keys(&self) -> usize {
+        if self.prime == 0 { 0 } else { (self.prime / self.blocks + 1) * self.blocks }
     }
 
     /// Channels of queries, keys and values.
@@ -92,6 +133,17 @@ impl TransformerConfig {
         if (self.mlp_width * self.width as f64) < 1.0 {
             return bad("mlp_width", format!("{} of {} channels leaves none", self.mlp_width, self.width));
         }
+        let block = self.context / self.blocks;
+        if self.has(AttnFunc::SpreadSummary) && !(1..=block).contains(&self.spread) {
+            return bad(
+                "spread",
+                format!("{} is out of range; hint: use 1 to {block}, a row's positions", self.spread),
+            );
+        }
+        if self.prime > self.context || (self.prime == 0 && self.has(AttnFunc::Prime)) {
+            let what = format!("{} lyric tokens in front of {} positions", self.prime, self.context);
+            return bad("prime", format!("{what}; hint: attention order 12 needs lyrics in the same stream"));
+        }
         self.func(0).map(|_| ())
     }
 
@@ -102,18 +154,23 @@ impl TransformerConfig {
     pub fn init(&self, random: &mut Random, device: &Device) -> Result<Transformer, ModelError> {
         self.validate()?;
         let deviation = 0.02 * self.init_scale;
-        let out = if self.zero_out { 0.0 } else { deviation };
         let hidden = (self.mlp_width * self.width as f64) as usize;
         let sizes = AttentionSizes {
             width: self.width,
             state: self.state(),
             heads: self.heads,
+            blocks: self.blocks,
             block: self.context / self.blocks,
+            spread: self.spread,
+            prime: self.prime_keys(),
         };
         let mut layers = Vec::with_capacity(self.depth);
         for d in 0..self.depth {
+            let func = self.func(d)?;
+            // Layers to the encoder start silent: without lyrics the rest learns as if they were not there.
+            let out = if self.zero_out || func == AttnFunc::Encoder { 0.0 } else { deviation };
             layers.push(Layer {
-                attn: Attention::init(self.func(d)?, sizes, deviation, out, random, device),
+                attn: Attention::init(func, sizes, deviation, out, random, device),
                 ln_0: Norm::init(self.width, device),
                 c_fc: Linear::init([self.width, hidden], deviation, random, device),
                 c_proj: Linear::init([hidden, self.width], out, random, device),
@@ -143,10 +200,10 @@ pub struct Transformer {
 }
 
 impl Transformer {
-    /// `[batch, time, width]` to the same shape.
-    pub fn forward(&self, mut x: Tensor<3>) -> Tensor<3> {
+    /// `[batch, time, width]` to the same shape; `encoder` is what encoder attention attends to, see [`Attention::forward`].
+    pub fn forward(&self, mut x: Tensor<3>, encoder: Option<&Tensor<3>>) -> Tensor<3> {
         for layer in &self.layers {
-            let a = layer.attn.forward(layer.ln_0.forward(x.clone()));
+            let a = layer.attn.forward(layer.ln_0.forward(x.clone()), encoder);
             let h = quick_gelu(layer.c_fc.forward(layer.ln_1.forward(x.clone() + a.clone())));
             let y = a + layer.c_proj.forward(h);
             x = x + if self.scale == 1.0 { y } else { y.mul_scalar(self.scale) };

@@ -45,11 +45,12 @@ impl PriorDecoder {
             heads: transformer.heads,
             context: transformer.context,
             blocks: transformer.blocks,
-            residual_scale: prior.transformer.scale as f32,
-            vocab: config.codebook_size,
-            embedding: values(&prior.x_emb.weight),
-            position: values(&prior.pos_emb),
+            residual_scale: prior.network.transformer.scale as f32,
+            vocab: config.vocabulary(),
+            embedding: values(&prior.network.x_emb.weight),
+            position: values(&prior.network.pos_emb),
             layers: prior
+                .network
                 .transformer
                 .layers
                 .drain(..)
@@ -63,7 +64,7 @@ impl PriorDecoder {
                     mlp_proj: linear(&layer.c_proj),
                 })
                 .collect(),
-            output: prior.x_out.as_ref().map(|t| values(&t.weight)),
+            output: prior.network.x_out.as_ref().map(|t| values(&t.weight)),
             add_condition_after: !config.merged_decoder,
         };
         Ok(Self { prior, engine: Decoder::new(weights)? })
@@ -80,7 +81,7 @@ impl TokenModel for PriorDecoder {
     }
 
     fn context(&self) -> usize {
-        self.prior.config().transformer.context
+        self.prior.config().window()
     }
 
     fn codebook_size(&self) -> usize {

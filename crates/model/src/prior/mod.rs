@@ -1,9 +1,15 @@
 //! Priors: distributions over token streams.
 
 mod autoregressive;
+mod conditions;
+mod config;
 mod decoder;
+mod lyrics;
+mod network;
 mod token_model;
 
-pub use autoregressive::{Conditions, Prior, PriorConfig, token_tensor};
+pub use conditions::Conditions;
+pub use config::{AlignmentConfig, LyricsConfig, PriorConfig};
 pub use decoder::PriorDecoder;
+pub use network::{Losses, Prior, token_tensor};
 pub use token_model::{TokenModel, Window};

@@ -2,7 +2,7 @@
 
 use super::fixture::{Config, Fixture, values};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use orchestrion_model::condition::{Labels, LabelsConfig, Span, TimingConfig, UpperConfig};
+use orchestrion_model::condition::{Labels, LabelsConfig, Naming, Span, TimingConfig, UpperConfig};
 use orchestrion_model::nn::Random;
 use orchestrion_model::nn::resnet::ResnetConfig;
 
@@ -19,6 +19,8 @@ pub fn label_sizes(config: &Config, timing: bool) -> LabelsConfig {
             min_seconds: config.number("min_duration"),
             max_seconds: config.number("max_duration"),
         }),
+        naming: Naming::Own,
+        genre_words: config.count("G"),
     }
 }
 
@@ -48,6 +50,7 @@ pub fn label_rows(fixture: &Fixture) -> Vec<(Labels, Span)> {
             genre: y[4..].iter().filter_map(|g| u32::try_from(*g).ok()).map(|g| (g, 1.0)).collect(),
             total_length: total,
             offset,
+            lyrics: Vec::new(),
         };
         (labels, Span { total, offset, length })
     };

@@ -29,6 +29,8 @@ fn sizes(config: &Config) -> PriorConfig {
             context: config.count("n_ctx"),
             blocks: config.count("blocks"),
             attn_order: config.count("order"),
+            spread: 0,
+            prime: 0,
             attention_width: config.optional("m_attn").unwrap_or(0.25),
             mlp_width: config.optional("m_mlp").unwrap_or(1.0),
             init_scale: 1.0,
@@ -36,6 +38,7 @@ fn sizes(config: &Config) -> PriorConfig {
             residual_scale: config.flag("res_scale"),
         },
         labels: config.flag("labels").then(|| label_sizes(config, config.flag("top"))),
+        lyrics: None,
         upper: (!config.flag("top")).then(|| upper_sizes(config, "cond_width")),
         merged_decoder: config.flag("merged"),
     }
@@ -57,7 +60,7 @@ fn given(fixture: &Fixture, sizes: &PriorConfig) -> Given {
         };
         label_rows(fixture).into_iter().map(row).collect()
     } else {
-        vec![Labels { artist: vec![], genre: vec![], total_length: 0, offset: 0 }; batch]
+        vec![Labels { artist: vec![], genre: vec![], total_length: 0, offset: 0, lyrics: vec![] }; batch]
     };
     Given { labels, upper: sizes.upper.is_some().then(|| fixture.tokens("in.z_upper")) }
 }
@@ -92,7 +95,7 @@ pub fn compare(fixture: &mut Fixture) {
     let z = token_tensor(&slices(&tokens), &device);
     fixture.close("logits", &values(&prior.forward(z.clone(), &conditions)), LOGITS);
     // Without lyrics all of the loss is that of the music.
-    let loss = values(&prior.loss(z, &conditions));
+    let loss = values(&prior.losses(z, &conditions).total);
     fixture.relative("loss", &loss, LOSS);
     fixture.relative("gen_loss", &loss, LOSS);
     fixture.close("prime_loss", &[0.0], 0.0);

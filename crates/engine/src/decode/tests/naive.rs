@@ -29,6 +29,7 @@ fn sees(function: AttnFunc, i: usize, j: usize, columns: usize) -> bool {
         AttnFunc::Block => j <= i && j / columns == i / columns,
         AttnFunc::TransposeBlock => j <= i && j % columns == i % columns,
         AttnFunc::PreviousBlock => j / columns + 1 == i / columns,
+        other => panic!("{other:?} is not decoded"),
     }
 }
 
