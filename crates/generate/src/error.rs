@@ -1,5 +1,6 @@
 //! What can go wrong on the way from a request to sound.
 
+use orchestrion_data::DataError;
 use orchestrion_model::ModelError;
 
 use crate::{DrawError, RequestError, SessionError, SettingsError, WindowError};
@@ -13,6 +14,9 @@ pub enum GenerateError {
     /// The session file cannot be read, written or owned.
     #[error(transparent)]
     Session(#[from] SessionError),
+    /// A table of labels is not what it should be.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// The lengths of a level make no windows.
     #[error("level {level}: {source}")]
     Windows {

@@ -2,7 +2,7 @@
 //!
 //! The way through this crate:
 //!
-//! 1. A [`SampleRequest`] says what to make; with the codec's [`SongShape`] and, if wanted, a prompt it becomes a [`Session`].
+//! 1. A [`SampleRequest`] says what to make ([`LabelTables`] has the rows of artists and genres); with the codec's [`SongShape`] and, if wanted, a prompt it becomes a [`Session`].
 //! 2. [`Run`] makes the levels from the coarsest to the finest, window by window (Jukebox, section 4.5 of the paper),
 //!    and saves the session to its [`SessionFile`] after every window.
 //! 3. [`decode_take`] turns a level's tokens into samples.
@@ -14,6 +14,7 @@
 mod decode;
 mod error;
 mod forecast;
+mod label_tables;
 mod lock;
 mod pipeline;
 mod progress;
@@ -30,6 +31,7 @@ mod window;
 pub use decode::decode_take;
 pub use error::GenerateError;
 pub use forecast::{LevelForecast, forecast_level};
+pub use label_tables::LabelTables;
 pub use lock::Holder;
 pub use pipeline::{Priors, Run};
 pub use progress::{Cancel, Event, Progress};

@@ -8,5 +8,6 @@ pub mod eval;
 pub mod model;
 mod preview;
 pub mod sample;
+mod sample_labels;
 mod sample_output;
 pub mod train;
