@@ -11,6 +11,7 @@
 //! starts from the same known tokens. So tokens don't depend on how takes are split into batches, nor on where a
 //! run was interrupted and continued.
 
+mod alignment;
 mod decode;
 mod error;
 mod forecast;
@@ -25,9 +26,11 @@ mod sampler;
 mod session;
 mod session_file;
 mod shape;
+mod sung_words;
 mod take_labels;
 mod window;
 
+pub use alignment::Alignment;
 pub use decode::decode_take;
 pub use error::GenerateError;
 pub use forecast::{LevelForecast, forecast_level};
@@ -42,5 +45,6 @@ pub use sampler::{DrawError, Sampler, SamplerSettings, SettingsError};
 pub use session::Session;
 pub use session_file::{SessionError, SessionFile};
 pub use shape::{LevelShape, SongShape};
+pub use sung_words::{SungWord, lrc, sung_words};
 pub use take_labels::{LevelLabels, Lyrics, MAX_LYRICS, TakeLabels};
 pub use window::{WindowError, WindowLayout, WindowPlan, partial_window};
