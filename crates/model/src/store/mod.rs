@@ -3,15 +3,23 @@
 //! The layout is that of the Hugging Face hub. Weights carry the names of the published Jukebox checkpoints behind
 //! `codec.` or `prior.{level}.`. A folder may hold the codec alone, or the codec and priors of some levels.
 
+mod checkpoint;
 mod config;
+mod element;
+mod int8;
 mod read;
 mod safetensors_file;
 mod write;
 
+pub use checkpoint::{Checkpoint, StoredTensor};
 pub use config::{MODEL_FORMAT, ModelConfig, SamplingDefaults};
+pub use element::Element;
 pub use read::{ModelFolder, Source};
 pub use safetensors_file::{NamedTensor, SafetensorsFile};
-pub use write::{Dtype, Weights, save_model, weights_of};
+pub use write::{Dtype, Shape, Weights, save_model, weights_of};
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Name of the index that says which shard holds a tensor.
 pub(crate) const INDEX: &str = "model.safetensors.index.json";
@@ -19,3 +27,19 @@ pub(crate) const INDEX: &str = "model.safetensors.index.json";
 pub(crate) const CONFIG: &str = "config.json";
 /// Name of the model card.
 pub(crate) const CARD: &str = "README.md";
+
+/// What the index holds.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Index {
+    #[serde(default)]
+    metadata: IndexMetadata,
+    weight_map: BTreeMap<String, String>,
+}
+
+/// The index's own facts.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct IndexMetadata {
+    /// Bytes of all tensors.
+    #[serde(default)]
+    total_size: u64,
+}

@@ -1,13 +1,12 @@
 //! Opening a model folder, on disk or within the program, part by part.
 
 use super::safetensors_file::SafetensorsFile;
-use super::{CARD, CONFIG, INDEX, ModelConfig};
+use super::{CARD, CONFIG, INDEX, Index, ModelConfig, int8};
 use crate::ModelError;
 use crate::codec::VqVae;
 use crate::nn::{Parameters, Random, each_parameter};
 use crate::prior::Prior;
 use burn::tensor::Device;
-use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -57,16 +56,12 @@ impl Source {
     }
 }
 
-#[derive(Deserialize)]
-struct Index {
-    weight_map: BTreeMap<String, String>,
-}
-
 /// An opened model folder. Weights are read when a part is asked for, and only that part's.
 #[derive(Debug, Clone)]
 pub struct ModelFolder {
     source: Source,
     config: ModelConfig,
+    /// Which shard holds a tensor; scales belong to theirs.
     weight_map: BTreeMap<String, String>,
 }
 
@@ -93,7 +88,10 @@ impl ModelFolder {
                 return Err(ModelError::Format { place: source.place(INDEX), what });
             }
         }
-        Ok(Self { source, config, weight_map: index.weight_map })
+        let mut weight_map = index.weight_map;
+        let scales: Vec<String> = weight_map.keys().map(|name| int8::scales_of(name)).collect();
+        weight_map.retain(|name, _| scales.binary_search(name).is_err());
+        Ok(Self { source, config, weight_map })
     }
 
     fn json<T: serde::de::DeserializeOwned>(source: &Source, file: &str) -> Result<T, ModelError> {
@@ -108,6 +106,11 @@ impl ModelFolder {
     /// The configuration.
     pub fn config(&self) -> &ModelConfig {
         &self.config
+    }
+
+    /// The index as it stands in the file.
+    pub(super) fn index(&self) -> Result<Index, ModelError> {
+        Self::json(&self.source, INDEX)
     }
 
     /// The model card, if there is one.

@@ -1,7 +1,8 @@
 //! One safetensors file in memory, checked before anything is made of it.
 
+use super::element::Element;
+use super::int8;
 use crate::ModelError;
-use half::{bf16, f16};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -22,17 +23,62 @@ pub struct NamedTensor {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct Described {
     dtype: String,
     shape: Vec<usize>,
     data_offsets: [usize; 2],
+}
+
+/// A tensor of a file.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub element: Element,
+    pub shape: Vec<usize>,
+    /// First byte within the data.
+    pub from: usize,
+    /// The byte behind the last.
+    pub to: usize,
+}
+
+/// Tensors by name, and the file's metadata.
+type Header = (BTreeMap<String, Entry>, BTreeMap<String, String>);
+
+/// Reads a header of a file that holds `held` bytes of data: every tensor lies within them and has as many bytes as its
+/// shape says.
+///
+/// # Errors
+/// Names the file, and the key if there is one at fault.
+pub(super) fn header(place: &str, text: &[u8], held: u64) -> Result<Header, ModelError> {
+    let bad = |what: String| ModelError::Format { place: place.to_owned(), what };
+    let header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(text)
+        .map_err(|_| bad("its header is not the JSON of a safetensors file".into()))?;
+    let mut entries = BTreeMap::new();
+    let mut metadata = BTreeMap::new();
+    for (name, value) in header {
+        if name == "__metadata__" {
+            metadata = serde_json::from_value(value).map_err(|e| bad(format!("metadata: {e}")))?;
+            continue;
+        }
+        let Described { dtype, shape, data_offsets: [from, to] } =
+            serde_json::from_value(value).map_err(|e| bad(format!("key `{name}`: {e}")))?;
+        let Some(element) = Element::of_safetensors(&dtype) else {
+            return Err(bad(format!("key `{name}` has type {dtype}; hint: F32, F16 and BF16 are read")));
+        };
+        let bytes = shape.iter().try_fold(element.size(), |n: usize, d| n.checked_mul(*d));
+        if from > to || to as u64 > held || bytes != Some(to - from) {
+            let what = format!("{shape:?} at {from}..{to} does not fit a file with {held} bytes of data");
+            return Err(bad(format!("key `{name}`: {what}")));
+        }
+        entries.insert(name, Entry { element, shape, from, to });
+    }
+    Ok((entries, metadata))
 }
 
 /// A checked file.
 #[derive(Debug, Clone)]
 pub struct SafetensorsFile<'a> {
     place: String,
-    entries: BTreeMap<String, (String, Vec<usize>, usize, usize)>,
+    entries: BTreeMap<String, Entry>,
     metadata: BTreeMap<String, String>,
     data: Cow<'a, [u8]>,
     start: usize,
@@ -44,43 +90,16 @@ impl<'a> SafetensorsFile<'a> {
     /// # Errors
     /// Names the file, and the key if there is one at fault.
     pub fn parse(place: &str, data: Cow<'a, [u8]>) -> Result<Self, ModelError> {
-        let bad = |what: String| ModelError::Format { place: place.to_owned(), what };
+        let bad = |what: &str| ModelError::Format { place: place.to_owned(), what: what.to_owned() };
         let length = data
             .first_chunk::<8>()
             .map(|b| u64::from_le_bytes(*b))
             .and_then(|n| usize::try_from(n).ok())
             .filter(|n| *n <= HEADER_LIMIT && n + 8 <= data.len())
-            .ok_or_else(|| bad("not a whole safetensors file; hint: fetch or write it again".into()))?;
+            .ok_or_else(|| bad("not a whole safetensors file; hint: fetch or write it again"))?;
         let start = 8 + length;
-        let header: BTreeMap<String, serde_json::Value> = data
-            .get(8..start)
-            .and_then(|h| serde_json::from_slice(h).ok())
-            .ok_or_else(|| bad("its header is not the JSON of a safetensors file".into()))?;
-        let mut entries = BTreeMap::new();
-        let mut metadata = BTreeMap::new();
-        for (name, value) in header {
-            if name == "__metadata__" {
-                metadata = serde_json::from_value(value).map_err(|e| bad(format!("metadata: {e}")))?;
-                continue;
-            }
-            let entry: Entry = serde_json::from_value(value).map_err(|e| bad(format!("key `{name}`: {e}")))?;
-            let size = match entry.dtype.as_str() {
-                "F32" | "I32" => 4,
-                "F16" | "BF16" => 2,
-                "F64" | "I64" => 8,
-                other => return Err(bad(format!("key `{name}` has type {other}; hint: F32, F16 and BF16 are read"))),
-            };
-            let bytes = entry.shape.iter().try_fold(size, |n: usize, d| n.checked_mul(*d));
-            let [from, to] = entry.data_offsets;
-            let held = data.len() - start;
-            if from > to || to > held || bytes != Some(to - from) {
-                return Err(bad(format!(
-                    "key `{name}`: {:?} at {from}..{to} does not fit a file with {held} bytes of data",
-                    entry.shape
-                )));
-            }
-            entries.insert(name, (entry.dtype, entry.shape, from, to));
-        }
+        let text = data.get(8..start).unwrap_or_default();
+        let (entries, metadata) = header(place, text, (data.len() - start) as u64)?;
         Ok(Self { place: place.to_owned(), entries, metadata, data, start })
     }
 
@@ -96,25 +115,39 @@ impl<'a> SafetensorsFile<'a> {
 
     /// Sizes of a tensor.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.entries.get(name).map(|e| e.1.as_slice())
+        self.entries.get(name).map(|e| e.shape.as_slice())
     }
 
-    /// Values of a tensor as f32.
+    fn bad(&self, name: &str, what: &str) -> ModelError {
+        ModelError::Format { place: format!("{}: key `{name}`", self.place), what: what.into() }
+    }
+
+    /// Type and bytes of a tensor.
+    fn bytes(&self, name: &str) -> Result<(&Entry, &[u8]), ModelError> {
+        let entry = self.entries.get(name).ok_or_else(|| self.bad(name, "not in the file"))?;
+        let bytes = self.data.get(self.start + entry.from..self.start + entry.to);
+        Ok((entry, bytes.ok_or_else(|| self.bad(name, "outside the file"))?))
+    }
+
+    /// Values of a tensor as f32; those of [`Dtype::Int8`](super::Dtype) times their scales.
     ///
     /// # Errors
     /// If there is no such tensor, or it holds NaN or infinity.
     pub fn values(&self, name: &str) -> Result<Vec<f32>, ModelError> {
-        let bad = |what: &str| ModelError::Format { place: format!("{}: key `{name}`", self.place), what: what.into() };
-        let (dtype, _, from, to) = self.entries.get(name).ok_or_else(|| bad("not in the file"))?;
-        let bytes = self.data.get(self.start + from..self.start + to).ok_or_else(|| bad("outside the file"))?;
-        let values: Vec<f32> = match dtype.as_str() {
-            "F32" => bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-            "F16" => bytes.as_chunks::<2>().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
-            "BF16" => bytes.as_chunks::<2>().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
-            "F64" => bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect(),
-            _ => return Err(bad("holds integers, not weights")),
+        let (entry, bytes) = self.bytes(name)?;
+        let values = match entry.element {
+            Element::I8 => {
+                let scales = int8::scales_of(name);
+                let outputs = entry.shape.last().copied().unwrap_or_default();
+                if self.shape(&scales) != Some(&[outputs]) {
+                    return Err(self.bad(name, &format!("holds bytes without `{scales}`, one number an output")));
+                }
+                int8::dequantise(bytes, &self.values(&scales)?)
+            }
+            float if float.is_float() => float.floats(bytes),
+            _ => return Err(self.bad(name, "holds integers, not weights")),
         };
-        if values.iter().all(|v| v.is_finite()) { Ok(values) } else { Err(bad("holds NaN or infinity")) }
+        if values.iter().all(|v| v.is_finite()) { Ok(values) } else { Err(self.bad(name, "holds NaN or infinity")) }
     }
 
     /// Values of an integer tensor.
@@ -122,13 +155,11 @@ impl<'a> SafetensorsFile<'a> {
     /// # Errors
     /// If there is no such tensor, or it holds no integers.
     pub fn integers(&self, name: &str) -> Result<Vec<i64>, ModelError> {
-        let bad = |what: &str| ModelError::Format { place: format!("{}: key `{name}`", self.place), what: what.into() };
-        let (dtype, _, from, to) = self.entries.get(name).ok_or_else(|| bad("not in the file"))?;
-        let bytes = self.data.get(self.start + from..self.start + to).ok_or_else(|| bad("outside the file"))?;
-        match dtype.as_str() {
-            "I64" => Ok(bytes.as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b)).collect()),
-            "I32" => Ok(bytes.as_chunks::<4>().0.iter().map(|b| i64::from(i32::from_le_bytes(*b))).collect()),
-            _ => Err(bad("holds no integers")),
+        let (entry, bytes) = self.bytes(name)?;
+        match entry.element {
+            Element::I64 => Ok(bytes.as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b)).collect()),
+            Element::I32 => Ok(bytes.as_chunks::<4>().0.iter().map(|b| i64::from(i32::from_le_bytes(*b))).collect()),
+            _ => Err(self.bad(name, "holds no integers")),
         }
     }
 }

@@ -1,18 +1,17 @@
 //! Writing a model folder: every file beside its place, then renamed; the configuration last.
 
 use super::safetensors_file::NamedTensor;
-use super::{CARD, CONFIG, INDEX, ModelConfig};
+use super::{CARD, CONFIG, INDEX, Index, ModelConfig, int8};
 use crate::ModelError;
 use crate::nn::{Parameters, each_parameter};
 use half::bf16;
 use orchestrion_data::write_whole;
 use safetensors::tensor::{Dtype as FileDtype, TensorView};
-use serde_json::json;
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::path::Path;
 
 /// Bytes of tensors in a shard.
-const SHARD: usize = 16_000_000;
+const SHARD: u64 = 16_000_000;
 
 /// How weights are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +20,38 @@ pub enum Dtype {
     F32,
     /// Two bytes: the upper half of an f32, rounded to nearest.
     Bf16,
+    /// Transformers' matrices in a byte, with an f32 scale for each output channel; the rest as bf16.
+    Int8,
+}
+
+impl Dtype {
+    /// Bytes of a tensor.
+    pub fn bytes(self, name: &str, shape: &[usize]) -> u64 {
+        let count = shape.iter().map(|d| *d as u64).product::<u64>();
+        match self {
+            Self::F32 => 4 * count,
+            Self::Int8 if int8::applies_to(name, shape) => count + 4 * shape.last().map_or(0, |d| *d as u64),
+            Self::Bf16 | Self::Int8 => 2 * count,
+        }
+    }
+
+    /// What is written for a tensor: names behind it, types, sizes and bytes.
+    fn encode(self, name: &str, shape: &[usize], values: &[f32]) -> Vec<(String, FileDtype, Vec<usize>, Vec<u8>)> {
+        let floats = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let own = |dtype, bytes| (name.to_owned(), dtype, shape.to_vec(), bytes);
+        match self {
+            Self::F32 => vec![own(FileDtype::F32, floats(values))],
+            Self::Int8 if int8::applies_to(name, shape) => {
+                let outputs = shape.last().copied().unwrap_or_default();
+                let (bytes, scales) = int8::quantise(values, outputs);
+                vec![own(FileDtype::I8, bytes), (int8::scales_of(name), FileDtype::F32, vec![outputs], floats(&scales))]
+            }
+            Self::Bf16 | Self::Int8 => {
+                let bytes = values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect();
+                vec![own(FileDtype::BF16, bytes)]
+            }
+        }
+    }
 }
 
 /// Weights of one part of a model.
@@ -53,43 +84,75 @@ pub fn save_model(
     card: &str,
 ) -> Result<(), ModelError> {
     config.validate()?;
-    std::fs::create_dir_all(folder).map_err(|source| ModelError::Io { path: folder.to_owned(), source })?;
-    let mut weight_map = BTreeMap::new();
-    let mut total = 0;
-    for part in parts {
-        let shards = split(&part.tensors, dtype);
-        for (i, shard) in shards.iter().enumerate() {
-            let stem = part.part.replace('.', "-");
-            let file = match shards.len() {
-                1 => format!("{stem}.safetensors"),
-                n => format!("{stem}-{:05}-of-{n:05}.safetensors", i + 1),
-            };
-            let mut bytes = Vec::with_capacity(shard.len());
-            for tensor in shard {
-                let name = format!("{}.{}", part.part, tensor.name);
-                let content: Vec<u8> = match dtype {
-                    Dtype::F32 => tensor.values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-                    Dtype::Bf16 => tensor.values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect(),
-                };
-                total += content.len();
-                weight_map.insert(name.clone(), file.clone());
-                bytes.push((name, tensor.shape.clone(), content));
-            }
-            let kind = match dtype {
-                Dtype::F32 => FileDtype::F32,
-                Dtype::Bf16 => FileDtype::BF16,
-            };
-            let bad = |e: safetensors::SafeTensorError| ModelError::Format { place: file.clone(), what: e.to_string() };
-            let views = bytes
-                .iter()
-                .map(|(name, shape, content)| Ok((name, TensorView::new(kind, shape.clone(), content).map_err(bad)?)))
-                .collect::<Result<Vec<_>, ModelError>>()?;
-            let content = safetensors::serialize(views, None).map_err(bad)?;
-            put(folder, &file, &content)?;
-        }
+    let mut index = Index::default();
+    for Weights { part, tensors } in parts {
+        let shapes: Vec<Shape> = tensors.iter().map(|t| (t.name.clone(), t.shape.clone())).collect();
+        write_part(folder, part, &shapes, dtype, &mut index, |i| {
+            Ok(tensors.get(i).map(|t| Cow::Borrowed(t.values.as_slice())).unwrap_or_default())
+        })?;
     }
-    let index = json!({ "metadata": { "total_size": total }, "weight_map": weight_map });
-    put(folder, INDEX, &pretty(&index))?;
+    finish(folder, config, &index, card)
+}
+
+/// Name and sizes of a tensor.
+pub type Shape = (String, Vec<usize>);
+
+/// Writes a part's weights, shard by shard; `values` gives those of the tensor at a place of `shapes`, and is asked once for
+/// each, in order. At any time the values of one shard are in memory. On failure the part's files are removed.
+///
+/// # Errors
+/// If `values` fails, or a file cannot be written.
+pub(super) fn write_part<'a>(
+    folder: &Path,
+    part: &str,
+    shapes: &[Shape],
+    dtype: Dtype,
+    index: &mut Index,
+    mut values: impl FnMut(usize) -> Result<Cow<'a, [f32]>, ModelError>,
+) -> Result<(), ModelError> {
+    std::fs::create_dir_all(folder).map_err(|source| ModelError::Io { path: folder.to_owned(), source })?;
+    let shards = split(shapes, dtype);
+    let stem = part.replace('.', "-");
+    let name = |i: usize| match shards.len() {
+        1 => format!("{stem}.safetensors"),
+        n => format!("{stem}-{:05}-of-{n:05}.safetensors", i + 1),
+    };
+    let mut first = 0;
+    for (i, count) in shards.iter().enumerate() {
+        let file = name(i);
+        let mut shard = || {
+            let mut tensors = Vec::new();
+            for (place, (name, shape)) in shapes.iter().enumerate().skip(first).take(*count) {
+                tensors.extend(dtype.encode(&format!("{part}.{name}"), shape, &values(place)?));
+            }
+            let bad = |e: safetensors::SafeTensorError| ModelError::Format { place: file.clone(), what: e.to_string() };
+            let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
+                Ok((name, TensorView::new(*dtype, shape.clone(), bytes).map_err(bad)?))
+            });
+            let content = safetensors::serialize(views.collect::<Result<Vec<_>, ModelError>>()?, None).map_err(bad)?;
+            put(folder, &file, &content)?;
+            index.metadata.total_size += tensors.iter().map(|(.., bytes)| bytes.len() as u64).sum::<u64>();
+            index.weight_map.extend(tensors.into_iter().map(|(name, ..)| (name, file.clone())));
+            Ok(())
+        };
+        if let Err(error) = shard() {
+            for written in (0..i).map(name) {
+                // The first error is the one to tell.
+                let _ = std::fs::remove_file(folder.join(written));
+            }
+            return Err(error);
+        }
+        first += count;
+    }
+    Ok(())
+}
+
+/// Writes index, card and configuration, which make the folder a model.
+///
+/// # Errors
+/// If a file cannot be written.
+pub(super) fn finish(folder: &Path, config: &ModelConfig, index: &Index, card: &str) -> Result<(), ModelError> {
+    put(folder, INDEX, &pretty(index))?;
     put(folder, CARD, card.as_bytes())?;
     put(folder, CONFIG, &pretty(config))
 }
@@ -100,28 +163,26 @@ fn pretty(value: &impl serde::Serialize) -> Vec<u8> {
     text
 }
 
-fn put(folder: &Path, file: &str, content: &[u8]) -> Result<(), ModelError> {
+/// Writes a file of the folder, whole or not at all.
+pub(super) fn put(folder: &Path, file: &str, content: &[u8]) -> Result<(), ModelError> {
     let path = folder.join(file);
     write_whole(&path, content)
         .map_err(|e| ModelError::Format { place: path.display().to_string(), what: e.to_string() })
 }
 
-fn split(tensors: &[NamedTensor], dtype: Dtype) -> Vec<Vec<&NamedTensor>> {
-    let size = match dtype {
-        Dtype::F32 => 4,
-        Dtype::Bf16 => 2,
-    };
-    let mut shards: Vec<Vec<&NamedTensor>> = vec![Vec::new()];
+/// How many tensors each shard has.
+fn split(shapes: &[Shape], dtype: Dtype) -> Vec<usize> {
+    let mut shards = vec![0];
     let mut held = 0;
-    for tensor in tensors {
-        let bytes = tensor.values.len() * size;
+    for (name, shape) in shapes {
+        let bytes = dtype.bytes(name, shape);
         if held > 0 && held + bytes > SHARD {
-            shards.push(Vec::new());
+            shards.push(0);
             held = 0;
         }
         held += bytes;
         if let Some(last) = shards.last_mut() {
-            last.push(tensor);
+            *last += 1;
         }
     }
     shards
