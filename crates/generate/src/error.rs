@@ -14,7 +14,7 @@ pub enum GenerateError {
     /// The session file cannot be read, written or owned.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// A table of labels is not what it should be.
+    /// A table of labels or the words are not what they should be.
     #[error(transparent)]
     Data(#[from] DataError),
     /// The lengths of a level make no windows.
@@ -61,6 +61,14 @@ pub enum GenerateError {
         level: usize,
         /// The take.
         take: usize,
+    },
+    /// A recording so long that its states would not fit.
+    #[error("{tokens} states of {width} values are more than 1 GiB; hint: ask for their mean, or for fewer seconds")]
+    TooManyStates {
+        /// Tokens of the recording.
+        tokens: usize,
+        /// Values of a state.
+        width: usize,
     },
     /// Logits that are no distribution.
     #[error("level {level}, take {take}, token {position}: {source}")]

@@ -5,16 +5,20 @@
 //! 1. A [`SampleRequest`] says what to make ([`LabelTables`] has the rows of artists and genres); with the codec's [`SongShape`] and, if wanted, a prompt it becomes a [`Session`].
 //! 2. [`Run`] makes the levels from the coarsest to the finest, window by window (Jukebox, section 4.5 of the paper),
 //!    and saves the session to its [`SessionFile`] after every window.
-//! 3. [`decode_take`] turns a level's tokens into samples.
+//! 3. [`decode_take`] turns a level's tokens into samples; [`align`] finds out which word is sung when.
+//!
+//! [`hidden_states`] goes the other way: what a prior makes of a recording.
 //!
 //! A draw depends on (seed, take, level, token position) and on the logits, on nothing else, and a window always
 //! starts from the same known tokens. So tokens don't depend on how takes are split into batches, nor on where a
 //! run was interrupted and continued.
 
+mod align;
 mod alignment;
 mod decode;
 mod error;
 mod forecast;
+mod hidden;
 mod label_tables;
 mod lock;
 mod pipeline;
@@ -30,10 +34,12 @@ mod sung_words;
 mod take_labels;
 mod window;
 
+pub use align::align;
 pub use alignment::Alignment;
 pub use decode::decode_take;
 pub use error::GenerateError;
 pub use forecast::{LevelForecast, forecast_level};
+pub use hidden::{HiddenStates, Pool, hidden_states};
 pub use label_tables::LabelTables;
 pub use lock::Holder;
 pub use pipeline::{Priors, Run};

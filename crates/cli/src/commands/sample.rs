@@ -1,5 +1,6 @@
 //! `orchestrion sample`.
 
+use super::sample_alignment;
 use super::sample_labels::{self, LabelOptions};
 use super::sample_output::Output;
 use crate::failure::Failure;
@@ -118,7 +119,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             }
         }
     }
-    output.finish(&session, arguments.json)
+    let words = sample_alignment::words(&folder, &session, &cancel).map_err(|e| stopped(e, &arguments, &file))?;
+    output.finish(&session, &words, arguments.json)
 }
 
 /// Makes one level with a progress bar.
@@ -130,7 +132,7 @@ fn make_level(
     level: usize,
 ) -> Result<(), GenerateError> {
     let mut open = |level: usize| {
-        let prior = PriorDecoder::new(folder.prior(level, &Device::flex())?)?;
+        let prior = PriorDecoder::open(folder, level, &Device::flex())?;
         Ok(Box::new(prior) as Box<dyn TokenModel>)
     };
     let takes = session.request().takes;
@@ -230,7 +232,7 @@ fn begin(
 /// Opens every prior once before anything is written: a fault of a low level should not show after hours of work above.
 fn check_priors(folder: &ModelFolder, session: &Session) -> Result<(), Failure> {
     for level in session.pending_levels() {
-        folder.prior(level, &Device::flex())?;
+        PriorDecoder::check(folder, level)?;
         let labels = folder.config().priors.get(&level).and_then(|prior| prior.labels.as_ref());
         if let Some(timing) = labels.and_then(|labels| labels.timing.as_ref()) {
             timing.check(session.labels(level, 0).total_length, session.shape().sample_rate)?;

@@ -1,6 +1,7 @@
 //! What `sample` leaves in its folder: sounds, previews of the levels, tokens, and the page.
 
 use super::sample::Format;
+use super::sample_alignment::TakeWords;
 use crate::failure::Failure;
 use orchestrion_audio::{Clip, Loudness, measure_loudness, spectrum, waveform_peaks};
 use orchestrion_data::{TokenStream, Tokens, write_whole};
@@ -91,7 +92,7 @@ impl Output {
     }
 
     /// Writes tokens and page, and says where everything is.
-    pub fn finish(mut self, session: &Session, as_json: bool) -> Result<(), Failure> {
+    pub fn finish(mut self, session: &Session, words: &[Option<TakeWords>], as_json: bool) -> Result<(), Failure> {
         let mut takes = Vec::new();
         let mut report = Vec::new();
         for take in 0..self.takes.len() {
@@ -99,21 +100,28 @@ impl Output {
             self.tokens(session, take)?.save(&tokens)?;
             let levels = std::mem::take(&mut self.takes[take]);
             let Some(loudness) = self.loudness[take] else { continue };
+            let words = words.get(take).and_then(Option::as_ref);
+            let written = words.map(|words| words.write(&self.folder, take)).transpose()?.unwrap_or_default();
             let decibels = |x: f32| 20.0 * f64::from(x).log10();
-            report.push(json!({
+            let mut files = json!({
                 "files": self.files[take].iter().map(|(k, p)| (k.clone(), json!(p))).collect::<Map<_, _>>(),
                 "tokens": tokens,
                 "loudness_lufs": loudness.integrated_lufs,
                 "peak_dbfs": if loudness.peak > 0.0 { Some(decibels(loudness.peak)) } else { None },
                 "silent_share": loudness.silent_share,
                 "clipped_samples": loudness.clipped_samples,
-            }));
+            });
+            for (key, path) in written {
+                files[key] = json!(path);
+            }
+            report.push(files);
             takes.push(Take {
                 name: format!("Take {}", take + 1),
                 seconds: session.request().seconds,
                 sample_rate: session.shape().sample_rate,
                 prompt_seconds: self.prompt_seconds,
                 levels,
+                lyrics: words.map(TakeWords::page).unwrap_or_default(),
                 settings: self.settings(session, take),
                 command: self.command(session),
                 measurements: Measurements {
