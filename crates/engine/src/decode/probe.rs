@@ -87,8 +87,8 @@ impl Decoder {
         match found.pattern {
             Pattern::Dense | Pattern::Encoder | Pattern::Prime { .. } => Ok(found.pattern.extent(length, encoder).1),
             other => refused(format!(
-                "layer {layer} has {other:?} attention, whose keys change from block to block; hint: ask for a layer that \
-                 looks at the lyrics"
+                "layer {layer} has {other:?} attention, whose keys change from position to position; hint: ask for a layer \
+                 with Dense, Encoder or Prime attention"
             )),
         }
     }
