@@ -126,11 +126,11 @@ impl Alignment {
             }
         }
         let mut at = best.iter().enumerate().fold(0, |most, (place, sum)| if *sum > best[most] { place } else { most });
-        let mut way: Vec<usize> = from
-            .chunks_exact(self.characters)
-            .rev()
-            .map(|from| std::mem::replace(&mut at, from[at] as usize))
-            .collect();
+        let mut way = Vec::with_capacity(self.rows());
+        for from in from.chunks_exact(self.characters).rev() {
+            way.push(at);
+            at = from[at] as usize;
+        }
         way.reverse();
         way
     }

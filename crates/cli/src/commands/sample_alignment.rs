@@ -20,7 +20,11 @@ pub struct TakeWords {
 }
 
 /// The words of every take; none for takes without. Looks once more at what the lyric prior has made.
-pub fn words(folder: &ModelFolder, session: &Session, cancel: &Cancel) -> Result<Vec<Option<TakeWords>>, GenerateError> {
+pub fn words(
+    folder: &ModelFolder,
+    session: &Session,
+    cancel: &Cancel,
+) -> Result<Vec<Option<TakeWords>>, GenerateError> {
     let takes = session.request().takes;
     let with_lyrics = |(_, prior): &(&usize, &PriorConfig)| prior.lyrics.is_some();
     let Some((&level, config)) = folder.config().priors.iter().rev().find(with_lyrics) else {
