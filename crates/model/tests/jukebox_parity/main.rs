@@ -1,6 +1,6 @@
 //! Golden numbers of the Jukebox family: every file of a folder of fixtures against this project's models.
 //!
-//! Set `ORCHESTRION_JUKEBOX_FIXTURES` to the folder; without it there is nothing to compare. A file's kind stands in its
+//! `fixtures/jukebox`, or another of the same form that `ORCHESTRION_JUKEBOX_FIXTURES` names. A file's kind stands in its
 //! name, its sizes in its `config` metadata, its weights behind `w.` under the published names.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -34,10 +34,8 @@ const ELSEWHERE: [&str; 3] = ["train_", "pipeline_", "checkpoint_"];
 
 #[test]
 fn jukebox_parity() {
-    let Some(folder) = std::env::var_os("ORCHESTRION_JUKEBOX_FIXTURES") else {
-        println!("jukebox parity: skipped, `ORCHESTRION_JUKEBOX_FIXTURES` names no folder");
-        return;
-    };
+    let folder = std::env::var_os("ORCHESTRION_JUKEBOX_FIXTURES")
+        .unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/jukebox").into());
     let mut paths: Vec<_> = std::fs::read_dir(&folder)
         .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
         .map(|entry| entry.unwrap().path())
