@@ -33,6 +33,7 @@ pub use crops::{CropSettings, Crops, Downmix};
 pub use draw::Draw;
 pub use error::DataError;
 pub use labels::{LabelTable, UNKNOWN, normalise};
+pub use near::nearest;
 pub use manifest::{BrokenLine, Entry, Manifest, Split};
 pub use published_labels::{PublishedLabels, PublishedNames};
 pub use scan::{ScanOptions, ScanReport, Skipped, TopFolder, scan};

@@ -1,7 +1,7 @@
 //! Writing a model folder: every file beside its place, then renamed; the configuration last.
 
 use super::safetensors_file::NamedTensor;
-use super::{CARD, CONFIG, INDEX, Index, ModelConfig, int8};
+use super::{CARD, CONFIG, INDEX, Index, ModelConfig, Shape, int8};
 use crate::ModelError;
 use crate::nn::{Parameters, each_parameter};
 use half::bf16;
@@ -14,9 +14,10 @@ use std::path::Path;
 const SHARD: u64 = 16_000_000;
 
 /// How weights are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Dtype {
     /// Four bytes, exact.
+    #[default]
     F32,
     /// Two bytes: the upper half of an f32, rounded to nearest.
     Bf16,
@@ -93,9 +94,6 @@ pub fn save_model(
     }
     finish(folder, config, &index, card)
 }
-
-/// Name and sizes of a tensor.
-pub type Shape = (String, Vec<usize>);
 
 /// Writes a part's weights, shard by shard; `values` gives those of the tensor at a place of `shapes`, and is asked once for
 /// each, in order. At any time the values of one shard are in memory. On failure the part's files are removed.
