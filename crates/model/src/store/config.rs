@@ -122,9 +122,10 @@ impl ModelConfig {
         });
         match std::iter::once(codec).chain(priors).find(|(_, depth)| *depth > MOST_LAYERS) {
             None => Ok(()),
-            Some((field, depth)) => {
-                Err(ModelError::Config { field, what: format!("{depth} layers are more than the limit of {MOST_LAYERS}") })
-            }
+            Some((field, depth)) => Err(ModelError::Config {
+                field,
+                what: format!("{depth} layers are more than the limit of {MOST_LAYERS}"),
+            }),
         }
     }
 }

@@ -50,8 +50,8 @@ type Header = (BTreeMap<String, Entry>, BTreeMap<String, String>);
 /// Names the file, and the key if there is one at fault.
 pub(super) fn header(place: &str, text: &[u8], held: u64) -> Result<Header, ModelError> {
     let bad = |what: String| ModelError::Format { place: place.to_owned(), what };
-    let header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(text)
-        .map_err(|_| bad("its header is not the JSON of a safetensors file".into()))?;
+    let header: BTreeMap<String, serde_json::Value> =
+        serde_json::from_slice(text).map_err(|_| bad("its header is not the JSON of a safetensors file".into()))?;
     let mut entries = BTreeMap::new();
     let mut metadata = BTreeMap::new();
     for (name, value) in header {

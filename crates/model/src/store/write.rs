@@ -108,6 +108,7 @@ pub(super) fn write_part<'a>(
     index: &mut Index,
     mut values: impl FnMut(usize) -> Result<Cow<'a, [f32]>, ModelError>,
 ) -> Result<(), ModelError> {
+    let is_new = !folder.exists();
     std::fs::create_dir_all(folder).map_err(|source| ModelError::Io { path: folder.to_owned(), source })?;
     let shards = split(shapes, dtype);
     let stem = part.replace('.', "-");
@@ -134,9 +135,12 @@ pub(super) fn write_part<'a>(
             Ok(())
         };
         if let Err(error) = shard() {
+            // The first error is the one to tell.
             for written in (0..i).map(name) {
-                // The first error is the one to tell.
                 let _ = std::fs::remove_file(folder.join(written));
+            }
+            if is_new {
+                let _ = std::fs::remove_dir(folder);
             }
             return Err(error);
         }

@@ -46,7 +46,8 @@ pub(super) fn read(file: &File, length: u64) -> Result<(Objects, Id, Vec<u64>), 
         file.seek(SeekFrom::Start(at))
             .and_then(|_| file.read_exact(&mut count))
             .map_err(|_| format!("it ends before storage `{key}`; hint: fetch it again"))?;
-        let end = (storage.length as u64).checked_mul(storage.element.size() as u64).and_then(|n| n.checked_add(at + 8));
+        let end =
+            (storage.length as u64).checked_mul(storage.element.size() as u64).and_then(|n| n.checked_add(at + 8));
         let Some(end) = end.filter(|end| *end <= length) else {
             let what = format!("it ends within storage `{key}` of {} numbers", storage.length);
             return Err(format!("{what}: {length} bytes are too few; hint: fetch it again"));

@@ -91,9 +91,11 @@ impl Checkpoint {
         let (settings, tensors) = match start.as_slice() {
             [b'P', b'K', 3, 4, ..] => state(zip::read(&file, length)),
             [0x80, ..] if start.get(8) != Some(&b'{') => state(legacy::read(&file, length)),
-            _ if start.get(257..262) == Some(b"ustar") => Err("it is a tar archive, as PyTorch wrote them before 0.1.10, \
+            _ if start.get(257..262) == Some(b"ustar") => {
+                Err("it is a tar archive, as PyTorch wrote them before 0.1.10, \
                  and that form is not read; hint: open it with an old PyTorch and save it again"
-                .into()),
+                    .into())
+            }
             _ => safetensors(&path.display().to_string(), &file, length)?,
         }
         .map_err(bad)?;

@@ -294,18 +294,20 @@ impl Machine<'_> {
             let items = self.objects.tuple(id).filter(|items| items.len() <= MOST_AXES)?;
             items.iter().map(|i| self.objects.count(*i)).collect::<Option<Vec<usize>>>()
         };
-        let view = self.objects.count(offset).zip(sizes(shape)).zip(sizes(strides)).map(|((offset, shape), strides)| View {
-            storage,
-            offset,
-            shape,
-            strides,
-        });
+        let view = self
+            .objects
+            .count(offset)
+            .zip(sizes(shape))
+            .zip(sizes(strides))
+            .map(|((offset, shape), strides)| View { storage, offset, shape, strides });
         let view = view.ok_or("a tensor's sizes are no small tuple of counts")?;
         let holds = self.objects.storages.get(storage).map_or(0, |s| s.length);
         let count = view.shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
-        let extent = view.shape.iter().zip(&view.strides).try_fold(view.offset, |end, (d, stride)| {
-            end.checked_add(d.saturating_sub(1).checked_mul(*stride)?)
-        });
+        let extent = view
+            .shape
+            .iter()
+            .zip(&view.strides)
+            .try_fold(view.offset, |end, (d, stride)| end.checked_add(d.saturating_sub(1).checked_mul(*stride)?));
         let within = match (count, extent) {
             (Some(0), Some(_)) => view.offset <= holds,
             (Some(count), Some(last)) => count <= holds && last < holds,

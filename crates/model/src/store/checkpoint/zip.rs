@@ -109,11 +109,14 @@ fn entry(file: &File, length: u64, directory: &[u8], from: usize) -> Result<(Str
     let extra_at = from + 46 + names;
     let name = directory.get(from + 46..extra_at).ok_or("its directory is cut off")?;
     let name = String::from_utf8_lossy(name).into_owned();
-    let sizes = [number::<4>(directory, from + 24)?, number::<4>(directory, from + 20)?, number::<4>(directory, from + 42)?];
+    let sizes =
+        [number::<4>(directory, from + 24)?, number::<4>(directory, from + 20)?, number::<4>(directory, from + 42)?];
     let extra = directory.get(extra_at..extra_at + extras).ok_or("its directory is cut off")?;
     let [size, packed, header] = wide(sizes, extra)?;
     if long(10)? != 0 || packed != size {
-        return Err(format!("entry `{name}` is compressed; hint: `torch.save` never does that; unpack and zip it with -0"));
+        return Err(format!(
+            "entry `{name}` is compressed; hint: `torch.save` never does that; unpack and zip it with -0"
+        ));
     }
     if long(8)? & 1 != 0 {
         return Err(format!("entry `{name}` is encrypted; hint: save the file without a password"));

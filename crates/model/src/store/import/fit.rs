@@ -5,7 +5,7 @@ use orchestrion_data::nearest;
 use std::collections::BTreeMap;
 
 /// Differences of a kind that are told.
-const TOLD: usize = 6;
+const TOLD: usize = 4;
 
 /// How tensors differ from what is expected.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -44,9 +44,10 @@ impl Fit {
 
     /// All differences on one line, the first of each kind by name.
     pub fn message(&self) -> String {
-        let near = |name: &String| match nearest(name, self.extra.iter()).as_slice() {
-            [near, ..] => format!("`{name}` (near: `{near}`)"),
-            [] => format!("`{name}`"),
+        let near = |name: &String| match nearest(name, self.extra.iter()).into_iter().find(|other| is_kin(name, other))
+        {
+            Some(near) => format!("`{name}` (near: `{near}`)"),
+            None => format!("`{name}`"),
         };
         let kinds = [
             ("missing", list(&self.missing, near)),
@@ -56,6 +57,12 @@ impl Fit {
         let told = kinds.into_iter().filter_map(|(kind, list)| Some(format!("{kind}: {}", list?)));
         told.collect::<Vec<_>>().join("; ")
     }
+}
+
+/// Whether names differ in their first step alone, or only behind it: others are not meant by one another.
+fn is_kin(name: &str, other: &str) -> bool {
+    let [(root, rest), (other_root, other_rest)] = [name, other].map(|n| n.split_once('.').unwrap_or((n, "")));
+    root == other_root || rest == other_rest
 }
 
 /// The first of a list, and how many more there are; none if it is empty.

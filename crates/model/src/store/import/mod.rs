@@ -4,6 +4,8 @@ mod fit;
 mod labels;
 mod presets;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 pub use labels::import_labels;
 pub use presets::Published;
@@ -200,7 +202,12 @@ fn prior_config(
     codec: &VqVaeConfig,
 ) -> Result<PriorConfig, ModelError> {
     if published == Some(Published::VqVae) {
-        return Err(other_kind(checkpoint, Published::VqVae, "a prior", "--as upsampler-0` or another prior's name: `5b"));
+        return Err(other_kind(
+            checkpoint,
+            Published::VqVae,
+            "a prior",
+            "--as upsampler-0` or another prior's name: `5b",
+        ));
     }
     let settings: PriorSettings = read(checkpoint, chosen(checkpoint, published))?;
     let own = checkpoint.settings().get("level").and_then(Value::as_u64);
@@ -249,7 +256,9 @@ fn check(
         };
         let hint = match Published::ALL.iter().find(other) {
             Some((name, _)) => format!("it fits `--as {name}`"),
-            None => "it is another model's, or its settings are not the usual ones; see `orchestrion model info`".into(),
+            None => {
+                "it is another model's, or its settings are not the usual ones; see `orchestrion model info`".into()
+            }
         };
         return bad(format!("{}; hint: {hint}", fit.message()));
     }
@@ -257,8 +266,10 @@ fn check(
         && !spare.is_shared_with(first)
         && checkpoint.values(output)? != checkpoint.values(input)?
     {
-        return bad(format!("`{output}` differs from `{input}`, which it stands for; hint: this prior's `merged_decoder` is \
-             set wrongly"));
+        return bad(format!(
+            "`{output}` differs from `{input}`, which it stands for; hint: this prior's `merged_decoder` is \
+             set wrongly"
+        ));
     }
     Ok(())
 }

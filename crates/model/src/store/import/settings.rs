@@ -7,6 +7,7 @@ use crate::nn::resnet::ResnetConfig;
 use crate::nn::transformer::TransformerConfig;
 use crate::prior::{AlignmentConfig, LyricsConfig, PriorConfig};
 use serde::Deserialize;
+use serde_json::Value;
 
 fn yes() -> bool {
     true
@@ -68,20 +69,6 @@ impl CodecSettings {
     }
 }
 
-/// Rows of the label tables: genres and artists, or 0 for none.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(untagged)]
-enum Rows {
-    None(usize),
-    Some([usize; 2]),
-}
-
-impl Default for Rows {
-    fn default() -> Self {
-        Self::None(0)
-    }
-}
-
 /// Settings of a prior.
 #[derive(Debug, Deserialize)]
 pub(super) struct PriorSettings {
@@ -109,8 +96,9 @@ pub(super) struct PriorSettings {
     labels: bool,
     #[serde(default)]
     labels_v3: bool,
+    /// Rows of the tables of genres and artists, or 0.
     #[serde(default)]
-    y_bins: Rows,
+    y_bins: Value,
     max_bow_genre_size: Option<usize>,
     t_bins: Option<usize>,
     min_duration: Option<f64>,
@@ -204,13 +192,18 @@ impl PriorSettings {
             },
             labels: self.labels(codec)?,
             lyrics,
-            upper: codec.strides.get(self.level + 1).map(|strides| self.conditioner.config(strides, codec)).transpose()?,
+            upper: codec
+                .strides
+                .get(self.level + 1)
+                .map(|strides| self.conditioner.config(strides, codec))
+                .transpose()?,
             merged_decoder: self.merged_decoder,
         })
     }
 
     fn labels(&self, codec: &VqVaeConfig) -> Result<Option<LabelsConfig>, &'static str> {
-        let (true, Rows::Some([genres, artists])) = (self.labels, self.y_bins) else { return Ok(None) };
+        let rows = serde_json::from_value::<[usize; 2]>(self.y_bins.clone());
+        let (true, Ok([genres, artists])) = (self.labels, rows) else { return Ok(None) };
         // The clock is the top level's alone.
         let timing = if self.level + 1 == codec.levels() { Some(self.timing()?) } else { None };
         Ok(Some(LabelsConfig {
@@ -238,7 +231,10 @@ impl LyricSettings {
             vocabulary: self.n_vocab,
             loss_share: self.prime_loss_fraction,
             encoder: if self.single_enc_dec { None } else { Some(self.encoder()?) },
-            alignment: self.alignment_layer.zip(self.alignment_head).map(|(layer, head)| AlignmentConfig { layer, head }),
+            alignment: self
+                .alignment_layer
+                .zip(self.alignment_head)
+                .map(|(layer, head)| AlignmentConfig { layer, head }),
         })
     }
 
