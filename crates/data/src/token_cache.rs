@@ -1,7 +1,7 @@
 //! The token cache: a data set encoded once, so that priors train without the codec.
 //!
-//! A cache is a folder with `index.json` (codec, label table, and for every track its source, label rows, split
-//! and token file) and one token file a track. A token file is whole or absent, and its name follows from codec
+//! A cache is a folder with `index.json` (codec, label table, and for every track its source, label rows, words,
+//! split and token file) and one token file a track. A token file is whole or absent, and its name follows from codec
 //! and track: encoding can stop anywhere and be gone on with, tracks can be added, and labels and splits can be
 //! changed without encoding anything again.
 
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 const FORMAT_VERSION: u32 = 1;
 const KIND: &str = "token-cache";
 const INDEX: &str = "index.json";
-/// Largest index, in bytes: about a million tracks.
+/// Largest index, in bytes: about a million tracks, or a hundred thousand with their words.
 const LARGEST_INDEX: u64 = 256 << 20;
 const ENCODE_ANEW: &str = "delete it and encode again with `orchestrion data tokenize`";
 /// Bytes of the hash that names a token file.
@@ -75,6 +75,9 @@ pub struct CacheTrack {
     pub genres: Vec<u32>,
     /// How often to draw it, relative to others of its length.
     pub weight: f64,
+    /// Its words, as the manifest has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lyrics: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -130,6 +133,7 @@ impl TokenCache {
                 artist: labels.artist_or_unknown(entry.artist.as_deref()),
                 genres: labels.genres_or_unknown(&entry.genre),
                 weight: entry.weight.unwrap_or(1.0),
+                lyrics: entry.lyrics.clone(),
             })
             .collect();
         let index = Index { format_version: FORMAT_VERSION, kind: KIND.into(), codec, labels, tracks };

@@ -1,5 +1,6 @@
 //! Windows of cached tokens: what a prior sees in training and evaluation.
 
+use crate::lyrics::Vocabulary;
 use crate::track_choice::{Candidate, TrackChoice};
 use crate::{Balance, DataError, Draw, ShortTracks, Split, TokenCache};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ pub struct WindowSettings {
     pub balance: Balance,
     /// What becomes of tracks shorter than a window.
     pub short: ShortTracks,
+    /// Characters in which windows have the words of their tracks; `None`: no words are asked for.
+    pub vocabulary: Option<Vocabulary>,
 }
 
 /// A window of one track.
@@ -46,6 +49,8 @@ pub struct TokenWindow {
     pub total_length: u64,
     /// Where the window begins, in samples from the start of the track.
     pub offset: u64,
+    /// Tokens of all words of the track; none where it has none or none were asked for.
+    pub lyrics: Vec<u32>,
 }
 
 struct Track {
@@ -57,6 +62,7 @@ struct Track {
     genres: Vec<u32>,
     total_length: u64,
     weight: f64,
+    lyrics: Vec<u32>,
 }
 
 /// All tokens of one level, and of the one above, of one split of a cache, in memory.
@@ -113,6 +119,10 @@ impl TokenWindows {
                 genres: known.genres.clone(),
                 total_length,
                 weight: known.weight,
+                lyrics: match (settings.vocabulary, &known.lyrics) {
+                    (Some(vocabulary), Some(words)) => vocabulary.tokenise(words),
+                    _ => Vec::new(),
+                },
             });
         }
         if settings.short == ShortTracks::Refuse && !dropped.is_empty() {
@@ -153,6 +163,12 @@ impl TokenWindows {
     #[must_use]
     pub fn dropped(&self) -> &[PathBuf] {
         &self.dropped
+    }
+
+    /// Tracks in use that have words in the vocabulary asked for.
+    #[must_use]
+    pub fn sung(&self) -> usize {
+        self.tracks.iter().filter(|track| !track.lyrics.is_empty()).count()
     }
 
     /// Tokens of all tracks in use together, at the level to predict.
@@ -214,6 +230,7 @@ impl TokenWindows {
             genres: track.genres.clone(),
             total_length: track.total_length,
             offset: start as u64 * self.hop_length as u64,
+            lyrics: track.lyrics.clone(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::EvaluateError;
 use crate::ngram::Ngram;
+use orchestrion_data::lyrics::Vocabulary;
 use orchestrion_data::{Balance, ShortTracks, Split, TokenCache, TokenWindow, TokenWindows, WindowSettings};
 use orchestrion_model::condition::Labels;
 use orchestrion_model::prior::{Prior, token_tensor};
@@ -35,7 +36,7 @@ fn labels(window: &TokenWindow, of: &TokenWindow) -> Labels {
         genre: of.genres.iter().map(|g| (*g, 1.0)).collect(),
         total_length: window.total_length,
         offset: window.offset,
-        lyrics: Vec::new(),
+        lyrics: window.lyrics.clone(),
     }
 }
 
@@ -68,6 +69,7 @@ pub fn likelihood(
     limit: usize,
 ) -> Result<LikelihoodReport, EvaluateError> {
     let config = prior.config();
+    let vocabulary = config.lyrics.as_ref().map(|l| Vocabulary::of_size(l.vocabulary)).transpose()?;
     let settings = |split, short| WindowSettings {
         level: config.level,
         context: config.window(),
@@ -75,6 +77,7 @@ pub fn likelihood(
         seed: 0,
         balance: Balance::Length,
         short,
+        vocabulary,
     };
     let held_out = TokenWindows::load(cache, settings(split, ShortTracks::Drop))?;
     let all: Vec<TokenWindow> = held_out.sequential().collect();

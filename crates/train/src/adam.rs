@@ -61,8 +61,8 @@ pub struct Slot {
     pub square: Vec<f32>,
     /// Averaged weights.
     pub average: Vec<f32>,
-    /// Gradient gathered since the last step.
-    gradient: Vec<f32>,
+    /// Gradient gathered since the last step; empty if there is none.
+    pub gradient: Vec<f32>,
     /// Whether gradients ever reach it: codebooks kept by moving averages have none.
     pub trained: bool,
 }

@@ -1,28 +1,23 @@
 //! Training a codec: all levels side by side on the same crops (Jukebox, section 3).
 
 use crate::checkpoint::Extra;
-use crate::recipe::{CodecRecipe, Recipe, Restart};
+use crate::objective::{LevelLoss, Objective, Seen};
+use crate::recipe::Recipe;
 use crate::trainer::{Metrics, Task};
 use crate::{Kind, TrainError};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use orchestrion_data::{CropSettings, Crops, Manifest, ShortTracks, Split};
 use orchestrion_model::ModelError;
-use orchestrion_model::codec::{Bandwidth, CodebookSums, CodebookUpdate, EmaUpdate, Usage, VqVae, loss, perplexity};
+use orchestrion_model::codec::{Bandwidth, CodebookSums, VqVae, perplexity};
 use orchestrion_model::nn::{Random, move_to};
 use orchestrion_model::store::{MODEL_FORMAT, ModelConfig, ModelFolder, SamplingDefaults, Weights, weights_of};
 
 /// Crops that the bandwidth is measured on.
 const BANDWIDTH_CROPS: u64 = 64;
 
-/// What a level's quantiser saw in the batch under way: the codebook learns from it after the step.
-struct Seen {
-    rows: Vec<f32>,
-    codes: Vec<usize>,
-}
-
 /// A codec with its losses and crops.
 pub struct CodecTask {
-    recipe: CodecRecipe,
+    objective: Objective,
     name: String,
     seed: u64,
     batch: usize,
@@ -31,7 +26,6 @@ pub struct CodecTask {
     device: Device,
     train: Crops,
     held_out: Crops,
-    bandwidth: Bandwidth,
     seen: Vec<Seen>,
     warned: Vec<bool>,
     /// Collapses noticed and not yet told.
@@ -101,44 +95,18 @@ impl CodecTask {
             batch: recipe.data.batch,
             evaluation_batches: recipe.run.evaluation_batches,
             warned: vec![false; network.levels()],
-            recipe: codec_recipe.clone(),
+            objective: Objective { recipe: codec_recipe.clone(), bandwidth },
             codec,
             device: device.clone(),
             train,
             held_out,
-            bandwidth,
             seen: Vec::new(),
             warnings: Vec::new(),
         })
     }
 
-    /// Loss of one level on crops `[batch, 1, time]`, what its quantiser saw, and the parts of the loss.
-    fn level_loss(&self, codec: &VqVae, l: usize, audio: &Tensor<3>) -> (Tensor<1>, Seen, Metrics) {
-        let level = &codec.levels[l];
-        let [batch, _, time] = audio.dims();
-        let quantized = level.quantize(level.encode(audio.clone()));
-        let output = level.decode(quantized.output).reshape([batch, time]);
-        let target = audio.clone().reshape([batch, time]);
-        let weights = &self.recipe.loss;
-        let waveform = loss::waveform(target.clone(), output.clone(), weights, &self.bandwidth);
-        let spectral = loss::multispectral(target, output, &self.bandwidth);
-        let value = |t: &Tensor<1>| f64::from(t.clone().detach().into_scalar::<f32>());
-        let metrics = Metrics::from([
-            (format!("waveform/level {l}"), value(&waveform)),
-            (format!("spectral/level {l}"), value(&spectral)),
-            (format!("commit/level {l}"), value(&quantized.commit)),
-            (format!("fit/level {l}"), f64::from(quantized.fit)),
-        ]);
-        let mut sum =
-            waveform + spectral.mul_scalar(weights.multispectral) + quantized.commit.mul_scalar(weights.commit);
-        if self.recipe.codebook == CodebookUpdate::Gradient {
-            sum = sum + quantized.codebook;
-        }
-        (sum, Seen { rows: quantized.rows, codes: quantized.codes }, metrics)
-    }
-
     fn clips(&self, samples: Vec<f32>, device: &Device) -> Tensor<3> {
-        Tensor::from_data(TensorData::new(samples, [self.batch, 1, self.recipe.crop]), device)
+        Tensor::from_data(TensorData::new(samples, [self.batch, 1, self.objective.recipe.crop]), device)
     }
 }
 
@@ -159,14 +127,14 @@ impl Task for CodecTask {
                 let rows: Vec<f32> = latents.swap_dims(1, 2).reshape([n * time * width]).into_data().iter().collect();
                 let candidates = level.codebook.candidates(&rows, &mut random);
                 let [size, _] = level.codebook.dims();
-                level.codebook.fill(candidates, self.recipe.restart.threshold(n * time, size));
+                level.codebook.fill(candidates, self.objective.recipe.restart.threshold(n * time, size));
             }
         }
         let mut metrics = Metrics::new();
         let mut total: Option<Tensor<1>> = None;
         self.seen.clear();
         for l in 0..self.codec.levels.len() {
-            let (loss, seen, parts) = self.level_loss(&self.codec, l, &audio);
+            let LevelLoss { loss, seen, parts } = self.objective.level(&self.codec, l, &audio);
             total = Some(total.map_or(loss.clone(), |t| t + loss));
             self.seen.push(seen);
             metrics.extend(parts);
@@ -182,23 +150,8 @@ impl Task for CodecTask {
         for (l, seen) in self.seen.drain(..).enumerate() {
             let book = &mut self.codec.levels[l].codebook;
             let [size, _] = book.dims();
-            let usage = match self.recipe.codebook {
-                CodebookUpdate::Ema => {
-                    let candidates = book.candidates(&seen.rows, &mut random);
-                    let by = EmaUpdate {
-                        mu: self.recipe.codebook_decay,
-                        threshold: self.recipe.restart.threshold(seen.codes.len(), size),
-                        fresh: matches!(self.recipe.restart, Restart::Share(_)),
-                    };
-                    book.update(&seen.rows, &seen.codes, &candidates, &by)
-                }
-                CodebookUpdate::Gradient => {
-                    let mut count = vec![0.0; size];
-                    seen.codes.iter().for_each(|c| count[*c] += 1.0);
-                    let used = count.iter().filter(|c| **c > 0.0).count();
-                    Usage { perplexity: perplexity(&count), used, restarted: 0, change: 0.0 }
-                }
-            };
+            let candidates = book.candidates(&seen.rows, &mut random);
+            let usage = self.objective.learn(book, &seen, &candidates);
             metrics.insert(format!("perplexity/level {l}"), f64::from(usage.perplexity));
             metrics.insert(format!("used/level {l}"), usage.used as f64 / size as f64);
             metrics.insert(format!("restarts/level {l}"), usage.restarted as f64);
@@ -213,7 +166,7 @@ impl Task for CodecTask {
         for batch in 0..self.evaluation_batches {
             let audio = self.clips(self.held_out.batch(batch as u64)?, &device);
             for (l, count) in codes.iter_mut().enumerate() {
-                let (loss, seen, parts) = self.level_loss(model, l, &audio);
+                let LevelLoss { loss, seen, parts } = self.objective.level(model, l, &audio);
                 let share = 1.0 / self.evaluation_batches as f64;
                 for (name, value) in parts {
                     *metrics.entry(format!("held-out {name}")).or_insert(0.0) += value * share;
@@ -240,7 +193,7 @@ impl Task for CodecTask {
     }
 
     fn batch_seconds(&self) -> f64 {
-        (self.batch * self.recipe.crop) as f64 / f64::from(self.recipe.network.sample_rate)
+        (self.batch * self.objective.recipe.crop) as f64 / f64::from(self.objective.recipe.network.sample_rate)
     }
 
     fn warnings(&mut self) -> Vec<String> {
@@ -248,8 +201,8 @@ impl Task for CodecTask {
     }
 
     fn extra(&self) -> Extra {
-        let mut extra =
-            vec![("bandwidth".to_owned(), vec![self.bandwidth.l1, self.bandwidth.l2, self.bandwidth.spectral])];
+        let Bandwidth { l1, l2, spectral } = self.objective.bandwidth;
+        let mut extra = vec![("bandwidth".to_owned(), vec![l1, l2, spectral])];
         for (l, level) in self.codec.levels.iter().enumerate() {
             if let Some(sums) = level.codebook.sums() {
                 extra.push((format!("codebook.{l}.sum"), sums.sum.clone()));
@@ -262,7 +215,7 @@ impl Task for CodecTask {
     fn restore(&mut self, extra: Extra) -> Result<(), TrainError> {
         let find = |name: String| extra.iter().find(|(n, _)| *n == name).map(|(_, v)| v.clone());
         if let Some([l1, l2, spectral]) = find("bandwidth".into()).as_deref() {
-            self.bandwidth = Bandwidth { l1: *l1, l2: *l2, spectral: *spectral };
+            self.objective.bandwidth = Bandwidth { l1: *l1, l2: *l2, spectral: *spectral };
         }
         for (l, level) in self.codec.levels.iter_mut().enumerate() {
             if let (Some(sum), Some(count)) = (find(format!("codebook.{l}.sum")), find(format!("codebook.{l}.count"))) {
@@ -277,8 +230,8 @@ impl Task for CodecTask {
         let config = ModelConfig {
             format: MODEL_FORMAT,
             name: self.name.clone(),
-            codec: self.recipe.network.clone(),
-            bandwidth: Some(self.bandwidth),
+            codec: self.objective.recipe.network.clone(),
+            bandwidth: Some(self.objective.bandwidth),
             priors: Default::default(),
             artists: Vec::new(),
             genres: Vec::new(),

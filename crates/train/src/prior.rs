@@ -4,11 +4,12 @@ use crate::recipe::{PriorRecipe, Recipe};
 use crate::trainer::{Metrics, Task};
 use crate::{Kind, TrainError};
 use burn::tensor::{Device, Gradients, Tensor};
+use orchestrion_data::lyrics::Vocabulary;
 use orchestrion_data::{ShortTracks, Split, TokenCache, TokenWindow, TokenWindows, WindowSettings};
 use orchestrion_model::ModelError;
 use orchestrion_model::condition::{Labels, LabelsConfig, Naming, TimingConfig, UpperConfig};
 use orchestrion_model::nn::{Random, move_to};
-use orchestrion_model::prior::{Prior, PriorConfig, token_tensor};
+use orchestrion_model::prior::{Losses, Prior, PriorConfig, token_tensor};
 use orchestrion_model::store::{ModelConfig, ModelFolder, Weights, weights_of};
 
 /// A prior with its windows of tokens.
@@ -72,9 +73,9 @@ fn configure(
         sample_rate: codec.sample_rate,
         hop_length: codec.hop_length(level),
         codebook_size: codec.codebook_size,
-        transformer: recipe.transformer.clone(),
+        transformer: recipe.transformer(),
         labels: recipe.labels.then_some(LabelsConfig { artists, genres, timing, naming: Naming::Own, genre_words: 5 }),
-        lyrics: None,
+        lyrics: recipe.lyrics.clone(),
         upper,
         merged_decoder: recipe.merged_decoder,
     })
@@ -108,6 +109,7 @@ impl PriorTask {
             .into());
         }
         let config = configure(prior_recipe, &base, artists.len(), genres.len())?;
+        let vocabulary = config.lyrics.as_ref().map(|l| Vocabulary::of_size(l.vocabulary)).transpose()?;
         let level = prior_recipe.level;
         let mut prior = match from {
             Some(folder) => {
@@ -128,19 +130,27 @@ impl PriorTask {
         move_to(&mut prior, device);
         let settings = |split| WindowSettings {
             level,
-            context: prior_recipe.transformer.context,
+            context: config.window(),
             split,
             seed: recipe.run.seed,
             balance: recipe.data.balance(),
             short: ShortTracks::Drop,
+            vocabulary,
         };
         let train = TokenWindows::load(cache, settings(Split::Train))?;
         let held_out = TokenWindows::load(cache, settings(Split::Valid))
             .or_else(|_| TokenWindows::load(cache, settings(Split::Test)))?;
+        let mut warnings = Vec::new();
         let short = train.dropped().len() + held_out.dropped().len();
-        let warnings = (short > 0).then(|| format!("{short} tracks are shorter than the context and are left out"));
+        if short > 0 {
+            warnings.push(format!("{short} tracks are shorter than the context and are left out"));
+        }
+        if vocabulary.is_some() && train.sung() == 0 {
+            let hint = "write them to the field `lyrics` of the manifest and run `orchestrion data tokenize` again";
+            warnings.push(format!("no track has words for this prior to learn from; hint: {hint}"));
+        }
         Ok(Self {
-            warnings: warnings.into_iter().collect(),
+            warnings,
             prior,
             base,
             name: recipe.name.clone(),
@@ -155,8 +165,8 @@ impl PriorTask {
     }
 }
 
-/// Mean bits a token of windows.
-fn bits(prior: &Prior, windows: &[TokenWindow]) -> Result<Tensor<1>, TrainError> {
+/// Losses on windows.
+fn losses(prior: &Prior, windows: &[TokenWindow]) -> Result<Losses, TrainError> {
     let labels: Vec<Labels> = windows
         .iter()
         .map(|w| Labels {
@@ -164,14 +174,18 @@ fn bits(prior: &Prior, windows: &[TokenWindow]) -> Result<Tensor<1>, TrainError>
             genre: w.genres.iter().map(|g| (*g, 1.0)).collect(),
             total_length: w.total_length,
             offset: w.offset,
-            lyrics: Vec::new(),
+            lyrics: w.lyrics.clone(),
         })
         .collect();
     let upper: Option<Vec<&[u32]>> = windows.iter().map(|w| w.upper.as_deref()).collect();
     let rows: Vec<&[u32]> = windows.iter().map(|w| w.codes.as_slice()).collect();
     let time = rows.first().map_or(0, |r| r.len());
     let conditions = prior.conditions(&labels, 0, time, upper.as_deref())?;
-    Ok(prior.losses(token_tensor(&rows, &prior.device()), &conditions).total)
+    Ok(prior.losses(token_tensor(&rows, &prior.device()), &conditions))
+}
+
+fn value(loss: &Tensor<1>) -> f64 {
+    f64::from(loss.clone().detach().into_scalar::<f32>())
 }
 
 impl Task for PriorTask {
@@ -183,27 +197,32 @@ impl Task for PriorTask {
 
     fn gradients(&mut self, batch: u64) -> Result<(f64, Gradients, Metrics), TrainError> {
         let windows = self.train.batch(batch, self.batch);
-        let loss = bits(&self.prior, &windows)?;
-        let value = f64::from(loss.clone().detach().into_scalar::<f32>());
+        let Losses { total, music, lyrics } = losses(&self.prior, &windows)?;
+        let mut metrics = Metrics::from([("bits/train".to_owned(), value(&music))]);
+        metrics.extend(lyrics.map(|l| ("bits/lyrics".to_owned(), value(&l))));
         // The paper's program trains on nats divided by ln 2, as here: the loss is in bits.
-        Ok((value, loss.backward(), Metrics::from([("bits/train".to_owned(), value)])))
+        Ok((value(&total), total.backward(), metrics))
     }
 
     fn evaluate(&mut self, model: &mut Prior) -> Result<Metrics, TrainError> {
-        let (mut sum, mut count) = (0.0, 0usize);
+        let mut metrics = Metrics::new();
         // Windows spread evenly over the held-out tracks.
         let all: Vec<TokenWindow> = self.held_out.sequential().filter(|w| w.seen == 0).collect();
         let every = all.len().div_ceil(self.evaluation_windows.max(1)).max(1);
+        let share = 1.0 / all.len().div_ceil(every).max(1) as f64;
         for window in all.iter().step_by(every) {
-            sum += f64::from(bits(model, std::slice::from_ref(window))?.into_scalar::<f32>());
-            count += 1;
+            let Losses { music, lyrics, .. } = losses(model, std::slice::from_ref(window))?;
+            *metrics.entry("held-out bits/token".to_owned()).or_default() += value(&music) * share;
+            if let Some(lyrics) = lyrics {
+                *metrics.entry("held-out bits/lyric".to_owned()).or_default() += value(&lyrics) * share;
+            }
         }
-        Ok(Metrics::from([("held-out bits/token".to_owned(), sum / count.max(1) as f64)]))
+        Ok(metrics)
     }
 
     fn batch_seconds(&self) -> f64 {
         let c = self.prior.config();
-        (self.batch * c.transformer.context * c.hop_length) as f64 / f64::from(c.sample_rate)
+        (self.batch * c.window() * c.hop_length) as f64 / f64::from(c.sample_rate)
     }
 
     fn warnings(&mut self) -> Vec<String> {

@@ -7,6 +7,7 @@ use orchestrion_data::{Balance, Downmix};
 use orchestrion_model::codec::{CodebookUpdate, LossConfig, VqVaeConfig};
 use orchestrion_model::nn::resnet::ResnetConfig;
 use orchestrion_model::nn::transformer::TransformerConfig;
+use orchestrion_model::prior::LyricsConfig;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -114,6 +115,17 @@ pub struct PriorRecipe {
     /// Whether the output table is its own.
     #[serde(default)]
     pub merged_decoder: bool,
+    /// The words it is told, if any. Where they share the music's stream, the transformer's context has room for both.
+    #[serde(default)]
+    pub lyrics: Option<LyricsConfig>,
+}
+
+impl PriorRecipe {
+    /// Sizes of the transformer, which is told how many lyric tokens share its stream.
+    pub fn transformer(&self) -> TransformerConfig {
+        let shared = self.lyrics.as_ref().filter(|l| l.encoder.is_none());
+        TransformerConfig { prime: shared.map_or(0, |l| l.tokens), ..self.transformer.clone() }
+    }
 }
 
 /// The conditioner on the level above.

@@ -17,7 +17,7 @@ fn every_recipe_of_the_repository_reads() {
             let path = file.unwrap().path();
             let recipe = Recipe::read(&path, &[]).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
             if let Kind::Prior(prior) = &recipe.kind {
-                prior.transformer.validate().unwrap();
+                prior.transformer().validate().unwrap();
             }
             count += 1;
         }

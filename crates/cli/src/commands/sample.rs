@@ -133,7 +133,7 @@ fn make_level(
     level: usize,
 ) -> Result<(), GenerateError> {
     let mut open = |level: usize| {
-        let prior = PriorDecoder::new(folder.prior(level, &Device::flex())?)?;
+        let prior = PriorDecoder::open(folder, level, &Device::flex())?;
         Ok(Box::new(prior) as Box<dyn TokenModel>)
     };
     let takes = session.request().takes;
@@ -232,7 +232,7 @@ fn begin(
 /// Opens every prior once before anything is written: a fault of a low level should not show after hours of work above.
 fn check_priors(folder: &ModelFolder, session: &Session) -> Result<(), Failure> {
     for level in session.pending_levels() {
-        folder.prior(level, &Device::flex())?;
+        PriorDecoder::check(folder, level)?;
         let labels = folder.config().priors.get(&level).and_then(|prior| prior.labels.as_ref());
         if let Some(timing) = labels.and_then(|labels| labels.timing.as_ref()) {
             timing.check(session.labels(0).total_length, session.shape().sample_rate)?;

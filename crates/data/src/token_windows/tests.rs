@@ -1,10 +1,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 use super::*;
-use crate::token_cache::tests::{HOPS, filled};
+use crate::LabelTable;
+use crate::token_cache::tests::{HOPS, codec, filled, set};
 use proptest::prelude::*;
 
 fn settings(level: usize, context: usize, short: ShortTracks) -> WindowSettings {
-    WindowSettings { level, context, split: Split::Train, seed: 5, balance: Balance::Length, short }
+    let (split, balance) = (Split::Train, Balance::Length);
+    WindowSettings { level, context, split, seed: 5, balance, short, vocabulary: None }
 }
 
 /// Every code of the fixture tells its level and place, so a window tells whether it is where it says.
@@ -81,6 +83,28 @@ fn windows_depend_on_seed_step_and_row_alone() {
     assert!(different.len() > 25, "{different:?}");
     let labelled = first.window(0, 0);
     assert_eq!((labelled.artist, &labelled.genres[..]), (labelled.track as u32 % 2 + 1, &[1][..]));
+}
+
+#[test]
+fn windows_carry_the_words_of_their_track() {
+    let folder = tempfile::tempdir().unwrap();
+    filled(folder.path(), &[2000, 2000]);
+    let mut manifest = set(&[2000, 2000]);
+    manifest.entries[1].lyrics = Some("Ah é".into());
+    let labels = LabelTable::from_manifest(&manifest);
+    TokenCache::create(folder.path(), codec(), &manifest, labels).unwrap();
+    let cache = TokenCache::open(folder.path()).unwrap();
+    let load = |vocabulary| {
+        let settings = WindowSettings { vocabulary, ..settings(0, 16, ShortTracks::Drop) };
+        TokenWindows::load(&cache, settings).unwrap()
+    };
+    let windows = load(Some(Vocabulary::V3));
+    assert_eq!(windows.sung(), 1);
+    for window in windows.sequential() {
+        let words: &[u32] = if window.track == 1 { &[1, 34, 76, 31] } else { &[] };
+        assert_eq!(window.lyrics, words);
+    }
+    assert_eq!(load(None).sung(), 0);
 }
 
 #[test]

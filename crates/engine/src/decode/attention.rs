@@ -14,22 +14,23 @@ pub(super) struct Attend<'a> {
     /// `[tiles * 16, head_width / 16]`.
     pub values: &'a [Block],
     pub seen: usize,
-    /// Scratch: at least a block for each 16 keys.
+    /// At least a block for each 16 keys; in the end it holds the keys' shares of attention times what is returned.
     pub scores: &'a mut [Block],
     pub out: &'a mut [f32],
 }
 
 impl Attend<'_> {
-    pub(super) fn run_on(self, isa: Isa) {
-        isa.run(self);
+    /// Returns what the shares in `scores` add up to.
+    pub(super) fn run_on(self, isa: Isa) -> f32 {
+        isa.run(self)
     }
 }
 
 impl Kernel for Attend<'_> {
-    type Output = ();
+    type Output = f32;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
+    fn run<S: Simd>(self, simd: S) -> f32 {
         let Self { query, keys, values, seen, scores, out } = self;
         let tiles = seen.div_ceil(LANES);
         let scores = &mut scores[..tiles];
@@ -48,6 +49,7 @@ impl Kernel for Attend<'_> {
             simd.store(mixed, &mut lanes);
             out.copy_from_slice(&lanes[..out.len()]);
         }
+        sum
     }
 }
 

@@ -5,7 +5,9 @@ use rayon::prelude::*;
 use super::cache::Cache;
 use super::layer::{Chunk, Layer, Scratch};
 use super::panels::Panels;
-use super::weights::{TransformerWeights, table};
+use super::pattern::Pattern;
+use super::weights::{LayerWeights, TransformerWeights};
+use super::window::{Conditions, Window, too_large};
 use crate::EngineError;
 use crate::lanes::{Isa, padded};
 
@@ -24,69 +26,63 @@ const ROWS_A_TASK: std::ops::RangeInclusive<usize> = 4..=24;
 #[derive(Debug)]
 pub struct Decoder {
     isa: Isa,
-    width: usize,
-    heads: usize,
+    pub(super) width: usize,
+    pub(super) heads: usize,
     context: usize,
-    columns: usize,
-    vocab: usize,
+    pub(super) vocab: usize,
     residual_scale: f32,
     add_condition_after: bool,
     /// `[vocab, width]`.
     embedding: Vec<f32>,
     /// `[context, width]`.
     position: Vec<f32>,
-    layers: Vec<Layer>,
+    pub(super) layers: Vec<Layer>,
     head: Panels,
-    window: Option<Window>,
-    scratch: Scratch,
+    pub(super) window: Option<Window>,
+    pub(super) scratch: Scratch,
     /// `[batch, chunk, padded width]`.
-    stream: Vec<f32>,
+    pub(super) stream: Vec<f32>,
     /// `[batch, padded vocab]`.
     padded_logits: Vec<f32>,
     /// `[batch, vocab]`.
     logits: Vec<f32>,
 }
 
-/// What was begun and how far it came.
-#[derive(Debug)]
-struct Window {
-    batch: usize,
-    length: usize,
-    /// `[batch, width]`.
-    start: Vec<f32>,
-    /// `[batch, length, width]`.
-    condition: Option<Vec<f32>>,
-    /// Positions computed: one more than there are tokens, once the first logits are known.
-    computed: usize,
-    /// `[layers][batch]`.
-    caches: Vec<Vec<Cache>>,
-}
-
 impl Decoder {
-    /// Packs the weights for this machine.
+    /// Packs the weights for this machine. Blocks are taken one at a time, first to last, and let go of when packed: beside
+    /// the packed weights there is never more than one in memory.
     ///
     /// # Errors
-    /// If a slice has not the size that the others call for, if heads or blocks don't divide what they cut, or if a
-    /// size is 0.
-    pub fn new(weights: TransformerWeights) -> Result<Self, EngineError> {
-        Self::with_isa(weights, Isa::detect())
+    /// If a slice has not the size that the others call for, if heads or blocks don't divide what they cut, if a size is 0,
+    /// if a block's attention cannot be run one token ahead, or the first error that `layers` gives.
+    pub fn new<E: From<EngineError>>(
+        weights: TransformerWeights,
+        layers: impl IntoIterator<Item = Result<LayerWeights, E>>,
+    ) -> Result<Self, E> {
+        Self::with_isa(weights, layers, Isa::detect())
     }
 
-    pub(super) fn with_isa(weights: TransformerWeights, isa: Isa) -> Result<Self, EngineError> {
+    pub(super) fn with_isa<E: From<EngineError>>(
+        mut weights: TransformerWeights,
+        layers: impl IntoIterator<Item = Result<LayerWeights, E>>,
+        isa: Isa,
+    ) -> Result<Self, E> {
         weights.validate()?;
         let TransformerWeights { width, vocab, .. } = weights;
-        let output = weights.output.as_ref().unwrap_or(&weights.embedding);
-        let head = Panels::pack(width, vocab, &[], |input, token| output[token * width + input]);
+        let pack = |table: &[f32]| Panels::pack(width, vocab, &[], |input, token| table[token * width + input]);
+        let head = pack(weights.output.take().as_ref().unwrap_or(&weights.embedding));
+        let layers = layers.into_iter().enumerate();
+        let layers =
+            layers.map(|(index, layer)| Ok(Layer::pack(index, layer?, &weights)?)).collect::<Result<_, E>>()?;
         Ok(Self {
             isa,
             width,
             heads: weights.heads,
             context: weights.context,
-            columns: weights.context / weights.blocks,
             vocab,
             residual_scale: weights.residual_scale,
             add_condition_after: weights.add_condition_after,
-            layers: weights.layers.iter().map(Layer::pack).collect(),
+            layers,
             head,
             embedding: weights.embedding,
             position: weights.position,
@@ -98,48 +94,29 @@ impl Decoder {
         })
     }
 
-    /// Opens a window of `length` positions for `batch` rows and forgets the one before.
-    ///
-    /// `start` is `[batch, width]`: what stands in place of the embedding of a token before the first. `condition` is
-    /// `[batch, length, width]`: added at every position, and behind the last layer if the weights say so.
+    /// Opens a window of `length` positions for `batch` rows and forgets the one before. Keys and values of an encoder's
+    /// states are computed here, once.
     ///
     /// # Errors
-    /// If the batch is empty, the window empty or longer than the context, a slice of the wrong size, or if there is not
-    /// enough memory for the caches.
-    pub fn begin(
-        &mut self,
-        start: &[f32],
-        condition: Option<&[f32]>,
-        batch: usize,
-        length: usize,
-    ) -> Result<(), EngineError> {
-        let (width, context) = (self.width, self.context);
-        if batch == 0 {
-            return Err(EngineError::Request("a window without rows; hint: ask for at least one".to_owned()));
-        }
-        if length == 0 || length > context {
-            let hint = format!("hint: a window has 1 to {context} positions");
-            return Err(EngineError::Request(format!("a window of {length} positions; {hint}")));
-        }
-        table("start", start, batch, width)?;
-        if let Some(condition) = condition {
-            let rows = batch.checked_mul(length).ok_or_else(|| too_large(batch, length))?;
-            table("condition", condition, rows, width)?;
+    /// If the batch is empty, the window empty or longer than the context, a slice of the wrong size, an encoder's states
+    /// missing, or if there is not enough memory for the caches.
+    pub fn begin(&mut self, conditions: Conditions<'_>, batch: usize, length: usize) -> Result<(), EngineError> {
+        let mut window = Window::new(conditions, [batch, length], [self.width, self.context])?;
+        let reader = self.layers.iter().position(|layer| layer.pattern == Pattern::Encoder);
+        if let (Some(layer), None) = (reader, conditions.encoder) {
+            let hint = "hint: give the encoder's states to `begin`";
+            return Err(EngineError::Request(format!("layer {layer} looks at an encoder, and there is none; {hint}")));
         }
         // Caches fit again if the shape is the same: nothing is read that was not written in this window.
-        let same = |old: &Window| old.batch == batch && old.length == length;
-        let caches = match self.window.take().filter(same) {
+        let shape = |window: &Window| (window.batch, window.length, window.encoder);
+        window.caches = match self.window.take().filter(|old| shape(old) == shape(&window)) {
             Some(old) => old.caches,
-            None => self.caches(batch, length).ok_or_else(|| too_large(batch, length))?,
+            None => self.caches(&window).ok_or_else(|| too_large(batch, length))?,
         };
-        self.window = Some(Window {
-            batch,
-            length,
-            start: start.to_vec(),
-            condition: condition.map(<[f32]>::to_vec),
-            computed: 0,
-            caches,
-        });
+        if let (Some(_), Some(states)) = (reader, conditions.encoder) {
+            self.look_up(states, &mut window);
+        }
+        self.window = Some(window);
         Ok(())
     }
 
@@ -147,13 +124,19 @@ impl Decoder {
     /// tokens: the logits of the next token as they stand, right after [`begin`](Self::begin) those of the first.
     ///
     /// # Errors
-    /// If no window was begun, if rows differ in number or length, if a token is not in the vocabulary, or if no position
-    /// is left to predict. The window is then as it was before the call.
+    /// If no window was begun, if it was [probed](Self::probe), if rows differ in number or length, if a token is not in the
+    /// vocabulary, or if no position is left to predict. The window is then as it was before the call.
     pub fn advance(&mut self, tokens: &[&[u32]]) -> Result<&[f32], EngineError> {
         let Some(mut window) = self.window.take() else {
             return Err(EngineError::Request("no window was begun; hint: call `begin` before `advance`".to_owned()));
         };
-        let end = self.check(&window, tokens);
+        let end = match window.probed {
+            None => window.end(tokens, self.vocab),
+            Some(probe) => {
+                let hint = "hint: begin a new window";
+                Err(EngineError::Request(format!("the window is probed for {probe:?}, it gives no logits; {hint}")))
+            }
+        };
         if let Ok(end) = end {
             if window.batch * (end - window.computed) > *ROWS_A_TASK.start() {
                 rayon::scope(|_| self.compute(&mut window, tokens, end));
@@ -165,74 +148,54 @@ impl Decoder {
         end.map(|_| self.logits.as_slice())
     }
 
-    /// Number of positions that are computed once `tokens` are in.
-    fn check(&self, window: &Window, tokens: &[&[u32]]) -> Result<usize, EngineError> {
-        let count = tokens.first().map_or(0, |row| row.len());
-        if tokens.len() != window.batch || tokens.iter().any(|row| row.len() != count) {
-            let found: Vec<usize> = tokens.iter().map(|row| row.len()).collect();
-            return Err(EngineError::Request(format!(
-                "rows of {found:?} tokens for a window of {} rows; hint: each row takes the same number",
-                window.batch
-            )));
-        }
-        let known = window.computed.saturating_sub(1);
-        if count >= window.length - known {
-            return Err(EngineError::Request(format!(
-                "{known} and {count} tokens leave none to predict in a window of {}; hint: begin a new window",
-                window.length
-            )));
-        }
-        let vocab = self.vocab;
-        if let Some(token) = tokens.iter().copied().flatten().find(|token| **token as usize >= vocab) {
-            return Err(EngineError::Request(format!(
-                "token {token} is outside the vocabulary of {vocab}; hint: the tokens belong to another codec or level"
-            )));
-        }
-        Ok(known + count + 1)
-    }
-
     /// Computes the positions up to `end`, and the logits at the last one.
     fn compute(&mut self, window: &mut Window, tokens: &[&[u32]], end: usize) {
-        let known = window.computed.saturating_sub(1);
-        let at_once = (ROWS_A_CHUNK / window.batch).max(1);
-        let wide = padded(self.width);
+        let known = window.known();
         while window.computed < end {
-            let count = at_once.min(end - window.computed);
-            let share = (window.batch * count).div_ceil(rayon::current_num_threads());
-            let chunk = Chunk {
-                isa: self.isa,
-                first: window.computed,
-                count,
-                heads: self.heads,
-                columns: self.columns,
-                residual_scale: self.residual_scale,
-                task: share.clamp(*ROWS_A_TASK.start(), *ROWS_A_TASK.end()),
-            };
-            self.stream.clear();
-            self.stream.resize(window.batch * count * wide, 0.0);
-            let mut inputs = self.stream.chunks_exact_mut(wide);
-            for (row, tokens) in tokens.iter().enumerate() {
-                for (t, input) in (chunk.first..chunk.first + count).zip(&mut inputs) {
-                    let token = match t {
-                        0 => &window.start[row * self.width..],
-                        // Not before `known`: earlier positions were computed by earlier calls.
-                        _ => &self.embedding[tokens[t - 1 - known] as usize * self.width..],
-                    };
-                    let position = &self.position[t * self.width..];
-                    for ((to, token), position) in input.iter_mut().zip(&token[..self.width]).zip(position) {
-                        *to = token + position;
-                    }
-                    window.add_condition(row, t, input, self.width);
-                }
-            }
+            let chunk = self.inputs(window, tokens, known, end);
             for (layer, caches) in self.layers.iter().zip(&mut window.caches) {
                 layer.forward(chunk, &mut self.stream, self.width, caches, &mut self.scratch);
             }
-            window.computed += count;
+            window.computed += chunk.count;
             if window.computed == end {
-                self.predict(window, count, chunk.task);
+                self.predict(window, chunk.count, chunk.task);
             }
         }
+    }
+
+    /// The next positions before `end`, as many as pass through the layers together; what goes in lies in `stream` then.
+    /// `tokens` begin behind the first `known` of the window.
+    pub(super) fn inputs(&mut self, window: &Window, tokens: &[&[u32]], known: usize, end: usize) -> Chunk {
+        let wide = padded(self.width);
+        let count = (ROWS_A_CHUNK / window.batch).max(1).min(end - window.computed);
+        let share = (window.batch * count).div_ceil(rayon::current_num_threads());
+        let chunk = Chunk {
+            isa: self.isa,
+            first: window.computed,
+            count,
+            heads: self.heads,
+            encoder: window.encoder,
+            residual_scale: self.residual_scale,
+            task: share.clamp(*ROWS_A_TASK.start(), *ROWS_A_TASK.end()),
+        };
+        self.stream.clear();
+        self.stream.resize(window.batch * count * wide, 0.0);
+        let mut inputs = self.stream.chunks_exact_mut(wide);
+        for (row, tokens) in tokens.iter().enumerate() {
+            for (t, input) in (chunk.first..chunk.first + count).zip(&mut inputs) {
+                let token = match t {
+                    0 => &window.start[row * self.width..],
+                    // Not before `known`: earlier positions were computed by earlier calls.
+                    _ => &self.embedding[tokens[t - 1 - known] as usize * self.width..],
+                };
+                let position = &self.position[t * self.width..];
+                for ((to, token), position) in input.iter_mut().zip(&token[..self.width]).zip(position) {
+                    *to = token + position;
+                }
+                window.add_condition(row, t, input, self.width);
+            }
+        }
+        chunk
     }
 
     /// Logits from the last position of the chunk in `stream`.
@@ -260,28 +223,24 @@ impl Decoder {
         }
     }
 
-    fn caches(&self, batch: usize, length: usize) -> Option<Vec<Vec<Cache>>> {
-        let of_layer = |layer: &Layer| {
-            let extent = layer.attn_func.extent(length, self.columns);
-            (0..batch).map(|_| Cache::new(self.heads, layer.state / self.heads, extent)).collect()
-        };
-        self.layers.iter().map(of_layer).collect()
-    }
-}
-
-impl Window {
-    /// Adds the condition of a row at position `t`, if there is one.
-    fn add_condition(&self, row: usize, t: usize, to: &mut [f32], width: usize) {
-        if let Some(condition) = &self.condition {
-            for (to, c) in to.iter_mut().zip(&condition[(row * self.length + t) * width..][..width]) {
-                *to += c;
+    /// Keys and values of the encoder's states `[batch, encoder positions, width]`, for the layers that look at them.
+    fn look_up(&self, states: &[f32], window: &mut Window) {
+        let mut rows = vec![0.0; window.encoder * padded(self.width)];
+        for (row, states) in states.chunks_exact(window.encoder * self.width).enumerate() {
+            for (to, from) in rows.chunks_exact_mut(padded(self.width)).zip(states.chunks_exact(self.width)) {
+                to[..self.width].copy_from_slice(from);
+            }
+            for (layer, caches) in self.layers.iter().zip(&mut window.caches) {
+                layer.look_up(self.isa, &rows, self.width, *ROWS_A_TASK.end(), &mut caches[row]);
             }
         }
     }
-}
 
-fn too_large(batch: usize, length: usize) -> EngineError {
-    EngineError::Request(format!(
-        "no memory for the caches of {batch} rows of {length} positions; hint: decode fewer takes at a time"
-    ))
+    fn caches(&self, window: &Window) -> Option<Vec<Vec<Cache>>> {
+        let of_layer = |layer: &Layer| {
+            let extent = layer.pattern.extent(window.length, window.encoder);
+            (0..window.batch).map(|_| Cache::new(self.heads, layer.state / self.heads, extent)).collect()
+        };
+        self.layers.iter().map(of_layer).collect()
+    }
 }

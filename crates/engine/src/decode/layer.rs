@@ -2,23 +2,25 @@
 
 use rayon::prelude::*;
 
-use super::AttnFunc;
 use super::activation::quick_gelu;
 use super::attention::Attend;
 use super::cache::Cache;
 use super::norm::PackedNorm;
 use super::panels::Panels;
-use super::weights::{LayerWeights, Linear};
+use super::pattern::Pattern;
+use super::weights::{LayerWeights, Linear, TransformerWeights};
+use crate::EngineError;
 use crate::lanes::{Isa, padded};
 
 /// A residual block with packed weights.
 #[derive(Debug)]
 pub(super) struct Layer {
-    pub attn_func: AttnFunc,
+    pub pattern: Pattern,
     /// Width of queries, keys and values.
     pub state: usize,
     ln_0: PackedNorm,
-    c_attn: Panels,
+    pub c_attn: Panels,
+    encoder_kv: Option<Panels>,
     c_proj: Panels,
     ln_1: PackedNorm,
     c_fc: Panels,
@@ -32,8 +34,8 @@ pub(super) struct Chunk {
     pub first: usize,
     pub count: usize,
     pub heads: usize,
-    /// Positions in a block of the factorised patterns.
-    pub columns: usize,
+    /// Positions of the encoder.
+    pub encoder: usize,
     pub residual_scale: f32,
     /// Rows that one thread takes at a time.
     pub task: usize,
@@ -42,27 +44,56 @@ pub(super) struct Chunk {
 /// Room for what a layer computes, `[rows, padded ...]` each; grows to the largest layer and chunk.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    normal: Vec<f32>,
-    triple: Vec<f32>,
-    attended: Vec<f32>,
+    pub normal: Vec<f32>,
+    /// Queries, keys and values.
+    pub triple: Vec<f32>,
+    pub attended: Vec<f32>,
     added: Vec<f32>,
     hidden: Vec<f32>,
 }
 
+/// The probabilities that a probe asks of [`Layer::attend`].
+#[derive(Debug)]
+pub(super) struct Wanted<'a> {
+    pub head: usize,
+    pub keys: usize,
+    /// `[count, keys]`, zero where a position sees nothing.
+    pub found: &'a mut [f32],
+}
+
 impl Layer {
-    pub(super) fn pack(weights: &LayerWeights) -> Self {
-        let pack = |linear: &Linear| {
+    /// Checks and packs layer `index`; each matrix is let go of as soon as it is packed.
+    pub(super) fn pack(index: usize, weights: LayerWeights, of: &TransformerWeights) -> Result<Self, EngineError> {
+        let pattern = weights.validate(index, of)?;
+        let pack = |linear: Linear| {
             Panels::pack(linear.inputs, linear.outputs, &linear.b, |i, o| linear.w[i * linear.outputs + o])
         };
-        Self {
-            attn_func: weights.attn_func,
-            state: weights.c_attn.outputs / 3,
+        Ok(Self {
+            pattern,
+            state: weights.state(),
             ln_0: PackedNorm::pack(&weights.ln_0),
-            c_attn: pack(&weights.c_attn),
-            c_proj: pack(&weights.c_proj),
+            c_attn: pack(weights.c_attn),
+            encoder_kv: weights.encoder_kv.map(pack),
+            c_proj: pack(weights.c_proj),
             ln_1: PackedNorm::pack(&weights.ln_1),
-            c_fc: pack(&weights.c_fc),
-            mlp_proj: pack(&weights.mlp_proj),
+            c_fc: pack(weights.c_fc),
+            mlp_proj: pack(weights.mlp_proj),
+        })
+    }
+
+    /// Fills the cache of one row of the batch with the keys and values of an encoder's states `[positions, padded width]`,
+    /// `task` positions a thread at a time. Nothing happens in layers that don't look at an encoder.
+    pub(super) fn look_up(&self, isa: Isa, states: &[f32], width: usize, task: usize, cache: &mut Cache) {
+        let Some(encoder_kv) = &self.encoder_kv else { return };
+        let (wide, both_wide) = (padded(width), encoder_kv.padded_outputs());
+        let mut both = vec![0.0; states.len() / wide * both_wide];
+        states
+            .par_chunks(task * wide)
+            .zip(both.par_chunks_mut(task * both_wide))
+            .for_each(|(states, both)| encoder_kv.multiply(isa, states, both));
+        for (slot, both) in both.chunks_exact(both_wide).enumerate() {
+            let (key, value) = both.split_at(self.state);
+            cache.write(0, slot, key, &value[..self.state]);
         }
     }
 
@@ -92,7 +123,7 @@ impl Layer {
             for (row, cache) in caches.iter_mut().enumerate() {
                 let size = chunk.count * triple_wide;
                 let out = &mut attended[row * chunk.count * state_wide..][..chunk.count * state_wide];
-                self.attend(chunk, &triple[row * size..][..size], cache, out);
+                self.attend(chunk, &triple[row * size..][..size], cache, out, None);
             }
             self.feed_forward(chunk, attended, stream, normal, added, hidden);
             return;
@@ -106,7 +137,7 @@ impl Layer {
             .par_iter_mut()
             .zip(triple.par_chunks(chunk.count * triple_wide))
             .zip(attended.par_chunks_mut(chunk.count * state_wide))
-            .for_each(|((cache, triple), out)| self.attend(chunk, triple, cache, out));
+            .for_each(|((cache, triple), out)| self.attend(chunk, triple, cache, out, None));
         stream
             .par_chunks_mut(task * wide)
             .zip(attended.par_chunks(task * state_wide))
@@ -119,7 +150,7 @@ impl Layer {
     }
 
     /// Queries, keys and values.
-    fn project(&self, chunk: Chunk, stream: &[f32], normal: &mut [f32], triple: &mut [f32]) {
+    pub(super) fn project(&self, chunk: Chunk, stream: &[f32], normal: &mut [f32], triple: &mut [f32]) {
         normal.copy_from_slice(stream);
         self.ln_0.apply(chunk.isa, normal);
         self.c_attn.multiply(chunk.isa, normal, triple);
@@ -127,16 +158,25 @@ impl Layer {
 
     /// Attention of one row of the batch, position after position: a position's key and value are written before it
     /// looks, and later ones may take the place of those that no one sees any more.
-    pub(super) fn attend(&self, chunk: Chunk, triple: &[f32], cache: &mut Cache, attended: &mut [f32]) {
+    pub(super) fn attend(
+        &self,
+        chunk: Chunk,
+        triple: &[f32],
+        cache: &mut Cache,
+        attended: &mut [f32],
+        mut wanted: Option<Wanted<'_>>,
+    ) {
         let state = self.state;
         let head_width = state / chunk.heads;
         let mut scores = std::mem::take(&mut cache.scores);
         let rows = triple.chunks_exact(self.c_attn.padded_outputs()).zip(attended.chunks_exact_mut(padded(state)));
-        for (position, (triple, attended)) in (chunk.first..).zip(rows) {
-            let place = self.attn_func.place(position, chunk.columns);
+        for (index, (triple, attended)) in rows.enumerate() {
+            let place = self.pattern.place(chunk.first + index, chunk.encoder);
             let (query, rest) = triple.split_at(state);
-            let (key, value) = rest.split_at(state);
-            cache.write(place.strip, place.slot, key, &value[..state]);
+            if let Some((strip, slot)) = place.own {
+                let (key, value) = rest.split_at(state);
+                cache.write(strip, slot, key, &value[..state]);
+            }
             attended.fill(0.0);
             if place.seen == 0 {
                 continue;
@@ -144,7 +184,7 @@ impl Layer {
             for head in 0..chunk.heads {
                 let (keys, values) = cache.read(head, place.seen_strip);
                 let (query, out) = (&query[head * head_width..], &mut attended[head * head_width..]);
-                Attend {
+                let sum = Attend {
                     query: &query[..head_width],
                     keys,
                     values,
@@ -153,6 +193,12 @@ impl Layer {
                     out: &mut out[..head_width],
                 }
                 .run_on(chunk.isa);
+                if let Some(wanted) = wanted.as_mut().filter(|wanted| wanted.head == head) {
+                    let found = &mut wanted.found[index * wanted.keys..][..place.seen];
+                    for (found, share) in found.iter_mut().zip(scores.as_flattened()) {
+                        *found = share / sum;
+                    }
+                }
             }
         }
         cache.scores = scores;
@@ -183,7 +229,7 @@ impl Layer {
 }
 
 /// The first `size` values of a buffer that grows when it must.
-fn sized(buffer: &mut Vec<f32>, size: usize) -> &mut [f32] {
+pub(super) fn sized(buffer: &mut Vec<f32>, size: usize) -> &mut [f32] {
     if buffer.len() < size {
         buffer.resize(size, 0.0);
     }

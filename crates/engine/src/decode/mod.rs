@@ -1,7 +1,8 @@
 //! One-token-ahead decoding of transformers with Jukebox's factorised attention, in `f32` on the CPU.
 //!
-//! A [`Decoder`] owns the packed weights of one transformer ([`TransformerWeights`]). [`Decoder::begin`] opens a window
-//! of positions, [`Decoder::advance`] appends tokens and gives the logits of the next one. Known tokens (a prompt, the
+//! A [`Decoder`] owns the packed weights of one transformer ([`TransformerWeights`], and its blocks one by one as
+//! [`LayerWeights`]). [`Decoder::begin`] opens a window of positions, [`Decoder::advance`] appends tokens and gives the
+//! logits of the next one, [`Decoder::probe`] appends tokens and gives what a [`Probe`] sees inside. Known tokens (a prompt, the
 //! overlap of windows) go through as matrix products, many positions at once; single steps as matrix-vector products
 //! over key and value caches that are as long as each attention pattern needs.
 //!
@@ -11,7 +12,7 @@
 //!
 //! Source: Dhariwal et al. 2020 (arXiv 2005.00341), appendix A; Child et al. 2019 for the factorised patterns.
 //!
-//! The way of a step: `decoder` (inputs, chunks, logits) → `layer` (one residual block) → `panels` (products), `norm`,
+//! The way of a step: `window` (what was begun) → `decoder` (inputs, chunks, logits) → `layer` (one residual block) → `panels` (products), `norm`,
 //! `activation`, `attention` over `cache`, whose places `pattern` gives; all kernels stand on `lanes`.
 
 mod activation;
@@ -22,7 +23,9 @@ mod layer;
 mod norm;
 mod panels;
 mod pattern;
+mod probe;
 mod weights;
+mod window;
 
 #[cfg(test)]
 mod tests;
@@ -32,4 +35,6 @@ pub(crate) use tests::product_in_cache;
 
 pub use decoder::Decoder;
 pub use pattern::AttnFunc;
+pub use probe::Probe;
 pub use weights::{LayerWeights, Linear, Norm, TransformerWeights};
+pub use window::Conditions;

@@ -1,6 +1,7 @@
 //! Weights of a transformer as plain slices, and the check that they fit together.
 
 use super::AttnFunc;
+use super::pattern::Pattern;
 use crate::EngineError;
 
 /// `y = x · w + b`.
@@ -33,8 +34,12 @@ pub struct LayerWeights {
     pub attn_func: AttnFunc,
     /// Norm before the attention.
     pub ln_0: Norm,
-    /// Queries, keys and values side by side: `width -> 3 * state`; `state` is a multiple of the heads.
+    /// Queries, keys and values side by side: `width -> 3 * state`; `state` is a multiple of the heads. With
+    /// [`AttnFunc::Encoder`] queries alone: `width -> state`.
     pub c_attn: Linear,
+    /// With [`AttnFunc::Encoder`], and only then: keys and values side by side, of the encoder's states:
+    /// `width -> 2 * state`.
+    pub encoder_kv: Option<Linear>,
     /// `state -> width`.
     pub c_proj: Linear,
     /// Norm before the feed-forward part.
@@ -45,7 +50,7 @@ pub struct LayerWeights {
     pub mlp_proj: Linear,
 }
 
-/// A whole transformer over one token stream.
+/// A transformer over one token stream, but for its blocks: those are handed over one at a time.
 #[derive(Debug, Clone)]
 pub struct TransformerWeights {
     /// Size of the residual stream.
@@ -56,6 +61,9 @@ pub struct TransformerWeights {
     pub context: usize,
     /// Rows of the factorised patterns; divides `context`.
     pub blocks: usize,
+    /// Positions at the front of the window that layers with [`AttnFunc::Prime`] look at; 0 if there are none. The published
+    /// models look at `(lyric tokens / blocks + 1) * blocks`, a few more than there are lyric tokens.
+    pub prime: usize,
     /// What a block's contribution is multiplied with: 1, or 1 / depth.
     pub residual_scale: f32,
     /// Number of tokens.
@@ -64,8 +72,6 @@ pub struct TransformerWeights {
     pub embedding: Vec<f32>,
     /// Position embedding, `[context, width]`.
     pub position: Vec<f32>,
-    /// The blocks, first to last.
-    pub layers: Vec<LayerWeights>,
     /// Output projection `[vocab, width]`; `None`: the input embedding serves.
     pub output: Option<Vec<f32>>,
     /// Whether the condition is added once more behind the last block.
@@ -94,36 +100,53 @@ impl TransformerWeights {
         if let Some(output) = &self.output {
             table("output", output, vocab, width)?;
         }
-        for (index, layer) in self.layers.iter().enumerate() {
-            layer.validate(index, width, heads)?;
-        }
         Ok(())
     }
 }
 
 impl LayerWeights {
-    fn validate(&self, index: usize, width: usize, heads: usize) -> Result<(), EngineError> {
+    /// Width of queries, keys and values.
+    pub(super) fn state(&self) -> usize {
+        self.c_attn.outputs / self.projections()
+    }
+
+    /// What `c_attn` makes: queries, keys and values, or queries alone.
+    fn projections(&self) -> usize {
+        if self.attn_func == AttnFunc::Encoder { 1 } else { 3 }
+    }
+
+    /// Checks the sizes of layer `index` and finds its pattern.
+    pub(super) fn validate(&self, index: usize, of: &TransformerWeights) -> Result<Pattern, EngineError> {
+        let TransformerWeights { width, heads, .. } = *of;
         let at = |name: &str| format!("layers[{index}].{name}");
-        use AttnFunc::{Encoder, Prime, SpreadSummary, Summary};
-        if matches!(self.attn_func, Summary | SpreadSummary | Encoder | Prime) {
-            return Err(misfit(format!("`{}` {:?} is not decoded", at("attn_func"), self.attn_func)));
-        }
-        let state = self.c_attn.outputs / 3;
-        if state == 0 || self.c_attn.outputs != 3 * state || !state.is_multiple_of(heads) {
+        let pattern = Pattern::of(self.attn_func, of.context / of.blocks, of.prime)
+            .map_err(|what| EngineError::Request(format!("`layers[{index}]` {what}")))?;
+        let (state, parts) = (self.state(), self.projections());
+        if state == 0 || self.c_attn.outputs != parts * state || !state.is_multiple_of(heads) {
             let (name, outputs) = (at("c_attn"), self.c_attn.outputs);
-            return Err(misfit(format!("`{name}` has {outputs} outputs, not three times a multiple of {heads} heads")));
+            return Err(misfit(format!(
+                "`{name}` has {outputs} outputs, not {parts} times a multiple of {heads} heads"
+            )));
+        }
+        if self.encoder_kv.is_some() != (pattern == Pattern::Encoder) {
+            let (name, function) = (at("encoder_kv"), self.attn_func);
+            return Err(misfit(format!(
+                "`{name}` belongs to Encoder layers and to no others; this one is {function:?}"
+            )));
         }
         let hidden = self.c_fc.outputs;
         for (name, norm) in [("ln_0", &self.ln_0), ("ln_1", &self.ln_1)] {
             table(&at(&format!("{name}.g")), &norm.g, 1, width)?;
             table(&at(&format!("{name}.b")), &norm.b, 1, width)?;
         }
-        for (name, linear, inputs, outputs) in [
-            ("c_attn", &self.c_attn, width, 3 * state),
+        let own = [
+            ("c_attn", &self.c_attn, width, parts * state),
             ("c_proj", &self.c_proj, state, width),
             ("c_fc", &self.c_fc, width, hidden),
             ("mlp_proj", &self.mlp_proj, hidden, width),
-        ] {
+        ];
+        let encoder = self.encoder_kv.iter().map(|linear| ("encoder_kv", linear, width, 2 * state));
+        for (name, linear, inputs, outputs) in own.into_iter().chain(encoder) {
             let name = at(name);
             if linear.inputs != inputs || linear.outputs != outputs || inputs == 0 || outputs == 0 {
                 let (a, b) = (linear.inputs, linear.outputs);
@@ -132,7 +155,7 @@ impl LayerWeights {
             table(&format!("{name}.w"), &linear.w, inputs, outputs)?;
             table(&format!("{name}.b"), &linear.b, 1, outputs)?;
         }
-        Ok(())
+        Ok(pattern)
     }
 }
 

@@ -2,23 +2,39 @@
 
 /// SplitMix64 (Steele, Lea and Flood 2014): 64 bits of state, one step a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Random(u64);
+pub struct Random {
+    state: u64,
+    idle: bool,
+}
 
 impl Random {
     /// A generator whose numbers depend on the seed alone.
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        Self { state: seed, idle: false }
+    }
+
+    /// A generator that does no work, all its numbers are 0: for weights that are about to be read.
+    pub fn idle() -> Self {
+        Self { state: 0, idle: true }
+    }
+
+    /// Whether it does no work.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.idle
     }
 
     /// The state: a generator made from it goes on where this one stands.
     pub fn state(&self) -> u64 {
-        self.0
+        self.state
     }
 
     /// The next 64 random bits.
     pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        if self.idle {
+            return 0;
+        }
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.state ^ (self.state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)
     }

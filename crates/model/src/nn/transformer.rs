@@ -153,7 +153,21 @@ impl TransformerConfig {
     /// If the sizes don't fit each other.
     pub fn init(&self, random: &mut Random, device: &Device) -> Result<Transformer, ModelError> {
         self.validate()?;
+        let layers = (0..self.depth).map(|d| self.layer(d, random, device)).collect::<Result<_, _>>()?;
+        Ok(Transformer { layers, ..self.hollow() })
+    }
+
+    /// A transformer without its layers.
+    pub(crate) fn hollow(&self) -> Transformer {
+        Transformer { layers: Vec::new(), scale: if self.residual_scale { 1.0 / self.depth as f64 } else { 1.0 } }
+    }
+
+    /// Layer `d` with random weights, of sizes that were checked.
+    pub(crate) fn layer(&self, d: usize, random: &mut Random, device: &Device) -> Result<Layer, ModelError> {
+        let func = self.func(d)?;
         let deviation = 0.02 * self.init_scale;
+        // Layers to the encoder start silent: without lyrics the rest learns as if they were not there.
+        let out = if self.zero_out || func == AttnFunc::Encoder { 0.0 } else { deviation };
         let hidden = (self.mlp_width * self.width as f64) as usize;
         let sizes = AttentionSizes {
             width: self.width,
@@ -164,21 +178,13 @@ impl TransformerConfig {
             spread: self.spread,
             prime: self.prime_keys(),
         };
-        let mut layers = Vec::with_capacity(self.depth);
-        for d in 0..self.depth {
-            let func = self.func(d)?;
-            // Layers to the encoder start silent: without lyrics the rest learns as if they were not there.
-            let out = if self.zero_out || func == AttnFunc::Encoder { 0.0 } else { deviation };
-            layers.push(Layer {
-                attn: Attention::init(func, sizes, deviation, out, random, device),
-                ln_0: Norm::init(self.width, device),
-                c_fc: Linear::init([self.width, hidden], deviation, random, device),
-                c_proj: Linear::init([hidden, self.width], out, random, device),
-                ln_1: Norm::init(self.width, device),
-            });
-        }
-        let scale = if self.residual_scale { 1.0 / self.depth as f64 } else { 1.0 };
-        Ok(Transformer { layers, scale })
+        Ok(Layer {
+            attn: Attention::init(func, sizes, deviation, out, random, device),
+            ln_0: Norm::init(self.width, device),
+            c_fc: Linear::init([self.width, hidden], deviation, random, device),
+            c_proj: Linear::init([hidden, self.width], out, random, device),
+            ln_1: Norm::init(self.width, device),
+        })
     }
 }
 
@@ -215,12 +221,17 @@ impl Transformer {
 impl Parameters for Transformer {
     fn walk(&mut self, visitor: &mut Visitor<'_>) {
         for (d, layer) in self.layers.iter_mut().enumerate() {
-            let name = format!("_attn_mods.{d}");
-            visitor.enter(format_args!("{name}.attn"), &mut layer.attn);
-            visitor.enter(format_args!("{name}.ln_0"), &mut layer.ln_0);
-            visitor.enter(format_args!("{name}.mlp.c_fc"), &mut layer.c_fc);
-            visitor.enter(format_args!("{name}.mlp.c_proj"), &mut layer.c_proj);
-            visitor.enter(format_args!("{name}.ln_1"), &mut layer.ln_1);
+            visitor.enter(format_args!("_attn_mods.{d}"), layer);
         }
+    }
+}
+
+impl Parameters for Layer {
+    fn walk(&mut self, visitor: &mut Visitor<'_>) {
+        visitor.enter("attn", &mut self.attn);
+        visitor.enter("ln_0", &mut self.ln_0);
+        visitor.enter("mlp.c_fc", &mut self.c_fc);
+        visitor.enter("mlp.c_proj", &mut self.c_proj);
+        visitor.enter("ln_1", &mut self.ln_1);
     }
 }

@@ -20,7 +20,7 @@ pub(crate) struct Autoregressive {
     pub(crate) x_out: Option<Embedding>,
 }
 
-/// Which tables a network has.
+/// Which parts a network has.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tables {
     /// Different tokens.
@@ -29,6 +29,8 @@ pub(crate) struct Tables {
     pub(crate) start_token: bool,
     /// Whether the output has its own.
     pub(crate) output: bool,
+    /// Whether the transformer has its layers, or somebody else keeps them.
+    pub(crate) layers: bool,
 }
 
 impl Autoregressive {
@@ -44,7 +46,7 @@ impl Autoregressive {
             x_emb: Embedding::init([tables.tokens, width], 0.02 * scale, random, device),
             pos_emb: normal([context, width], 0.01 * scale, random, device),
             start_token: tables.start_token.then(|| normal([1, width], 0.01 * scale, random, device)),
-            transformer: config.init(random, device)?,
+            transformer: if tables.layers { config.init(random, device)? } else { config.hollow() },
             x_out: tables.output.then(|| Embedding::init([tables.tokens, width], 0.02 * scale, random, device)),
         })
     }

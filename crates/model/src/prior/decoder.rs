@@ -2,28 +2,18 @@
 
 use super::{Prior, TokenModel, Window};
 use crate::ModelError;
-use crate::nn::dense::{Linear as DenseLinear, Norm as DenseNorm};
 use burn::tensor::Tensor;
 use orchestrion_engine::EngineError;
-use orchestrion_engine::decode::{Decoder, LayerWeights, Linear, Norm, TransformerWeights};
+use orchestrion_engine::decode::{Conditions, Decoder};
 
-/// A prior whose transformer was handed to the engine.
+/// A prior whose transformer was handed to the engine. [`open`](Self::open) makes one from a model folder.
+///
+/// In one stream with lyrics those are the transformer's first positions; here, as in [`TokenModel`], positions and tokens
+/// are those of the music.
 pub struct PriorDecoder {
-    prior: Prior,
-    engine: Decoder,
-}
-
-fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
-    tensor.to_data().iter().collect()
-}
-
-fn linear(layer: &DenseLinear) -> Linear {
-    let [inputs, outputs] = layer.w.dims();
-    Linear { w: values(&layer.w), b: values(&layer.b), inputs, outputs }
-}
-
-fn norm(layer: &DenseNorm) -> Norm {
-    Norm { g: values(&layer.weight), b: values(&layer.bias) }
+    /// Without the weights of its transformer.
+    pub(super) prior: Prior,
+    pub(super) engine: Decoder,
 }
 
 impl From<EngineError> for ModelError {
@@ -32,42 +22,46 @@ impl From<EngineError> for ModelError {
     }
 }
 
+fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
+    tensor.to_data().iter().collect()
+}
+
+pub(super) fn slices(rows: &[Vec<u32>]) -> Vec<&[u32]> {
+    rows.iter().map(Vec::as_slice).collect()
+}
+
 impl PriorDecoder {
-    /// Hands the weights to the engine.
-    ///
-    /// # Errors
-    /// If the engine refuses the sizes.
-    pub fn new(mut prior: Prior) -> Result<Self, ModelError> {
-        let config = prior.config().clone();
-        let transformer = &config.transformer;
-        let weights = TransformerWeights {
-            width: transformer.width,
-            heads: transformer.heads,
-            context: transformer.context,
-            blocks: transformer.blocks,
-            residual_scale: prior.network.transformer.scale as f32,
-            vocab: config.vocabulary(),
-            embedding: values(&prior.network.x_emb.weight),
-            position: values(&prior.network.pos_emb),
-            layers: prior
-                .network
-                .transformer
-                .layers
-                .drain(..)
-                .map(|layer| LayerWeights {
-                    attn_func: layer.attn.func,
-                    ln_0: norm(&layer.ln_0),
-                    c_attn: linear(&layer.attn.c_attn),
-                    c_proj: linear(&layer.attn.c_proj),
-                    ln_1: norm(&layer.ln_1),
-                    c_fc: linear(&layer.c_fc),
-                    mlp_proj: linear(&layer.c_proj),
-                })
-                .collect(),
-            output: prior.network.x_out.as_ref().map(|t| values(&t.weight)),
-            add_condition_after: !config.merged_decoder,
+    /// Starts a window on the engine. Returns the lyrics that go in before the music; none for most priors.
+    pub(super) fn start(&mut self, window: &Window<'_>) -> Result<Option<Vec<Vec<u32>>>, ModelError> {
+        let Window { start, length, labels, upper } = *window;
+        let (context, batch) = (self.context(), labels.len());
+        if length > context {
+            return Err(ModelError::Request(format!("a window of {length} tokens exceeds the context of {context}")));
+        }
+        if length == 0 || batch == 0 {
+            return Err(ModelError::Request(format!("a window of {batch} rows of {length} tokens has nothing to say")));
+        }
+        let conditions = self.prior.conditions(labels, start, length, upper)?;
+        let (positions, encoder) = (conditions.positions.as_ref().map(values), conditions.encoder.as_ref().map(values));
+        let vectors = Conditions {
+            start: &values(&conditions.start),
+            positions: positions.as_deref(),
+            encoder: encoder.as_deref(),
         };
-        Ok(Self { prior, engine: Decoder::new(weights)? })
+        let front = self.prior.config().lyrics_in_front();
+        self.engine.begin(vectors, batch, front + length)?;
+        Ok(conditions.lyrics.filter(|_| front > 0))
+    }
+
+    /// Music tokens as the transformer counts them: behind the lyrics' vocabulary, if they share one.
+    pub(super) fn in_stream(&self, tokens: &[&[u32]]) -> Result<Vec<Vec<u32>>, ModelError> {
+        let (size, first) = (self.codebook_size(), self.prior.config().first_token() as u32);
+        if let Some(token) = tokens.iter().copied().flatten().find(|token| **token as usize >= size) {
+            return Err(ModelError::Request(format!(
+                "token {token} is outside the codebook of {size}; hint: the tokens belong to another codec or level"
+            )));
+        }
+        Ok(tokens.iter().map(|row| row.iter().map(|token| token + first).collect()).collect())
     }
 }
 
@@ -93,17 +87,22 @@ impl TokenModel for PriorDecoder {
     }
 
     fn begin(&mut self, window: &Window<'_>) -> Result<(), ModelError> {
-        if window.length > self.context() {
-            let (length, context) = (window.length, self.context());
-            return Err(ModelError::Request(format!("a window of {length} tokens exceeds the context of {context}")));
+        if let Some(lyrics) = self.start(window)? {
+            self.engine.advance(&slices(&lyrics))?;
         }
-        let conditions = self.prior.conditions(window.labels, window.start, window.length, window.upper)?;
-        let positions = conditions.positions.map(|p| values(&p));
-        self.engine.begin(&values(&conditions.start), positions.as_deref(), window.labels.len(), window.length)?;
         Ok(())
     }
 
+    /// A lyric token is never drawn as music: where both share a vocabulary, the logits are those of the codebook alone. The
+    /// paper's program can draw one; it feeds it back as it is and makes it code 0 in the end.
     fn advance(&mut self, tokens: &[&[u32]]) -> Result<Vec<f32>, ModelError> {
-        Ok(self.engine.advance(tokens)?.to_vec())
+        let (first, size) = (self.prior.config().first_token(), self.codebook_size());
+        let tokens = self.in_stream(tokens)?;
+        let logits = self.engine.advance(&slices(&tokens))?;
+        let mut codebook = Vec::with_capacity(tokens.len() * size);
+        for row in logits.chunks_exact(first + size) {
+            codebook.extend_from_slice(&row[first..]);
+        }
+        Ok(codebook)
     }
 }

@@ -25,7 +25,7 @@ impl LyricEncoder {
             return Ok(None);
         };
         let (width, scale) = (config.transformer.width, encoder.init_scale);
-        let tables = Tables { tokens: lyrics.vocabulary, start_token: true, output: false };
+        let tables = Tables { tokens: lyrics.vocabulary, start_token: true, output: false, layers: true };
         Ok(Some(Self {
             network: Autoregressive::init(tables, encoder, random, device)?,
             project: Linear::init([encoder.width, width], 0.02 * scale, random, device),

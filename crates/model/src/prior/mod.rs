@@ -1,11 +1,13 @@
 //! Priors: distributions over token streams.
 
+mod activations;
 mod autoregressive;
 mod conditions;
 mod config;
 mod decoder;
 mod lyrics;
 mod network;
+mod opening;
 mod token_model;
 
 pub use conditions::Conditions;

@@ -36,10 +36,19 @@ impl PriorConfig {
     /// # Errors
     /// If the sizes don't fit each other.
     pub fn init(&self, random: &mut Random, device: &Device) -> Result<Prior, ModelError> {
+        self.build(true, random, device)
+    }
+
+    /// A prior without its transformer's layers, whose weights are about to be read.
+    pub(crate) fn hollow(&self, device: &Device) -> Result<Prior, ModelError> {
+        self.build(false, &mut Random::idle(), device)
+    }
+
+    fn build(&self, layers: bool, random: &mut Random, device: &Device) -> Result<Prior, ModelError> {
         self.validate()?;
         let (width, scale) = (self.transformer.width, self.transformer.init_scale);
-        let tables =
-            Tables { tokens: self.vocabulary(), start_token: self.labels.is_none(), output: self.merged_decoder };
+        let (tokens, start_token, output) = (self.vocabulary(), self.labels.is_none(), self.merged_decoder);
+        let tables = Tables { tokens, start_token, output, layers };
         Ok(Prior {
             network: Autoregressive::init(tables, &self.transformer, random, device)?,
             labels: self.labels.as_ref().map(|l| l.init(width, self.sample_rate, scale, random, device)),

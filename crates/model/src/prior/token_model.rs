@@ -32,7 +32,7 @@ pub trait TokenModel {
     fn level(&self) -> usize;
     /// Samples of audio a token stands for.
     fn hop_length(&self) -> usize;
-    /// Longest window, in tokens.
+    /// Longest window, in tokens; lyrics that a prior reads in front of the music don't count.
     fn context(&self) -> usize;
     /// Number of different tokens.
     fn codebook_size(&self) -> usize;

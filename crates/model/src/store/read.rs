@@ -1,11 +1,12 @@
 //! Opening a model folder, on disk or within the program, part by part.
 
+use super::part::PartReader;
 use super::safetensors_file::SafetensorsFile;
 use super::{CARD, CONFIG, INDEX, Index, ModelConfig, int8};
 use crate::ModelError;
 use crate::codec::VqVae;
-use crate::nn::{Parameters, Random, each_parameter};
-use crate::prior::Prior;
+use crate::nn::{Parameters, Random};
+use crate::prior::{Prior, PriorConfig};
 use burn::tensor::Device;
 use orchestrion_data::fingerprint;
 use std::borrow::Cow;
@@ -154,7 +155,7 @@ impl ModelFolder {
     /// # Errors
     /// If weights are missing, superfluous or of other sizes than the configuration says.
     pub fn codec(&self, device: &Device) -> Result<VqVae, ModelError> {
-        let mut codec = self.config.codec.init(&mut Random::new(0), device)?;
+        let mut codec = self.config.codec.init(&mut Random::idle(), device)?;
         self.fill(&mut codec, "codec.", device)?;
         for level in &mut codec.levels {
             level.codebook.restore(1.0);
@@ -162,58 +163,56 @@ impl ModelFolder {
         Ok(codec)
     }
 
-    /// The prior of a level with its weights.
+    /// Configuration of the prior of a level.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn prior_config(&self, level: usize) -> Result<&PriorConfig, ModelError> {
+        self.config.priors.get(&level).ok_or_else(|| {
+            let levels: Vec<String> = self.config.priors.keys().map(ToString::to_string).collect();
+            ModelError::Request(format!(
+                "model `{}` has no prior for level {level} (it has: {}); hint: train one with `orchestrion train`",
+                self.config.name,
+                if levels.is_empty() { "none".to_owned() } else { levels.join(", ") }
+            ))
+        })
+    }
+
+    /// The prior of a level with its weights, all of it: to be trained or measured. To sample from it,
+    /// [`PriorDecoder::open`](crate::prior::PriorDecoder::open) needs less memory.
     ///
     /// # Errors
     /// If there is none, or its weights don't fit.
     pub fn prior(&self, level: usize, device: &Device) -> Result<Prior, ModelError> {
-        let Some(config) = self.config.priors.get(&level) else {
-            let levels: Vec<String> = self.config.priors.keys().map(ToString::to_string).collect();
-            return Err(ModelError::Request(format!(
-                "model `{}` has no prior for level {level} (it has: {}); hint: train one with `orchestrion train`",
-                self.config.name,
-                if levels.is_empty() { "none".to_owned() } else { levels.join(", ") }
-            )));
-        };
-        let mut prior = config.init(&mut Random::new(0), device)?;
+        let mut prior = self.prior_config(level)?.init(&mut Random::idle(), device)?;
         self.fill(&mut prior, &format!("prior.{level}."), device)?;
         Ok(prior)
     }
 
     /// Puts the weights behind `prefix` into a part.
     fn fill(&self, part: &mut impl Parameters, prefix: &str, device: &Device) -> Result<(), ModelError> {
-        let mut open: BTreeMap<&str, SafetensorsFile<'_>> = BTreeMap::new();
-        let mut left: BTreeSet<&str> = self.weight_map.keys().filter_map(|k| k.strip_prefix(prefix)).collect();
-        for file in self.weight_map.iter().filter(|(k, _)| k.starts_with(prefix)).map(|(_, f)| f.as_str()) {
-            if !open.contains_key(file) {
-                open.insert(file, SafetensorsFile::parse(&self.source.place(file), self.source.read(file)?)?);
-            }
-        }
-        let mut faults = Vec::new();
-        let trained = device.is_autodiff();
-        each_parameter(part, |name, mut parameter| {
-            left.remove(name);
-            let full = format!("{prefix}{name}");
-            let Some(file) = self.weight_map.get(&full).and_then(|f| open.get(f.as_str())) else {
-                faults.push(format!("`{full}` is missing"));
-                return;
-            };
-            match file.shape(&full) {
-                Some(shape) if shape == parameter.shape() => match file.values(&full) {
-                    Ok(values) => parameter.set(values, device, trained),
-                    Err(error) => faults.push(error.to_string()),
-                },
-                Some(shape) => faults.push(format!("`{full}` is {shape:?}, not {:?}", parameter.shape())),
-                None => faults.push(format!("`{full}` is not in its shard")),
-            }
-        });
-        faults.extend(left.iter().map(|name| format!("`{prefix}{name}` is not part of the model")));
-        if faults.is_empty() {
-            return Ok(());
-        }
-        let more = faults.len().saturating_sub(8);
-        faults.truncate(8);
-        let tail = if more > 0 { format!("; and {more} more") } else { String::new() };
-        Err(ModelError::Weights(format!("{}: {}{tail}", self.source.place(INDEX), faults.join("; "))))
+        let mut reader = PartReader::new(self, prefix);
+        reader.fill(part, "", device)?;
+        reader.finish()
+    }
+
+    /// The shard that holds a tensor.
+    pub(super) fn shard(&self, name: &str) -> Option<&str> {
+        self.weight_map.get(name).map(String::as_str)
+    }
+
+    /// Names of all tensors.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.weight_map.keys().map(String::as_str)
+    }
+
+    /// Reads and checks a shard.
+    pub(super) fn open_shard(&self, file: &str) -> Result<SafetensorsFile<'static>, ModelError> {
+        SafetensorsFile::parse(&self.source.place(file), self.source.read(file)?)
+    }
+
+    /// Path or name of the index, for messages.
+    pub(super) fn index_place(&self) -> String {
+        self.source.place(INDEX)
     }
 }

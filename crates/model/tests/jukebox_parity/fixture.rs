@@ -2,15 +2,16 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use orchestrion_model::nn::{Parameters, each_parameter};
-use orchestrion_model::store::SafetensorsFile;
+use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::ops::Range;
 use std::path::Path;
 
 /// A file of golden numbers.
 pub struct Fixture {
-    file: SafetensorsFile<'static>,
+    tensors: BTreeMap<String, (Dtype, Vec<usize>, Range<usize>)>,
     bytes: Vec<u8>,
     /// Sizes of the model it came from.
     pub config: Config,
@@ -69,35 +70,54 @@ pub fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
 impl Fixture {
     pub fn open(path: &Path) -> Self {
         let bytes = std::fs::read(path).unwrap();
-        let file = SafetensorsFile::parse(&path.display().to_string(), bytes.clone().into()).unwrap();
-        let config = serde_json::from_str(file.metadata("config").expect("no `config` metadata")).unwrap();
-        Self { file, bytes, config: Config(config), lines: String::new(), failures: Vec::new() }
+        let (header, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+        let start = 8 + header;
+        let place = |(name, info): (String, &safetensors::tensor::TensorInfo)| {
+            let (from, to) = info.data_offsets;
+            (name, (info.dtype, info.shape.clone(), start + from..start + to))
+        };
+        let tensors = metadata.tensors().into_iter().map(place).collect();
+        let config = metadata.metadata().as_ref().and_then(|m| m.get("config")).expect("no `config` metadata");
+        let config = Config(serde_json::from_str(config).unwrap());
+        Self { tensors, bytes, config, lines: String::new(), failures: Vec::new() }
     }
 
     pub fn has(&self, key: &str) -> bool {
-        self.file.shape(key).is_some()
+        self.tensors.contains_key(key)
     }
 
     pub fn names(&self) -> Vec<String> {
-        self.file.names().map(str::to_owned).collect()
+        self.tensors.keys().cloned().collect()
+    }
+
+    fn find(&self, key: &str) -> &(Dtype, Vec<usize>, Range<usize>) {
+        self.tensors.get(key).unwrap_or_else(|| panic!("no `{key}`"))
     }
 
     pub fn shape(&self, key: &str) -> Vec<usize> {
-        self.file.shape(key).unwrap_or_else(|| panic!("no `{key}`")).to_vec()
+        self.find(key).1.clone()
+    }
+
+    fn words<const N: usize, T>(&self, key: &str, dtype: Dtype, of: impl Fn([u8; N]) -> T) -> Vec<T> {
+        let (found, _, range) = self.find(key);
+        assert_eq!(*found, dtype, "type of `{key}`");
+        self.bytes[range.clone()].as_chunks().0.iter().map(|b| of(*b)).collect()
     }
 
     pub fn floats(&self, key: &str) -> Vec<f32> {
-        self.file.values(key).unwrap()
+        self.words(key, Dtype::F32, f32::from_le_bytes)
     }
 
-    pub fn integers(&self, key: &str) -> Vec<i64> {
-        self.file.integers(key).unwrap()
-    }
-
-    /// Double-precision values without rounding, which the model's own reader has no use for.
     pub fn doubles(&self, key: &str) -> Vec<f64> {
-        let file = safetensors::SafeTensors::deserialize(&self.bytes).unwrap();
-        file.tensor(key).unwrap().data().as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect()
+        self.words(key, Dtype::F64, f64::from_le_bytes)
+    }
+
+    /// Whole numbers; truths as 0 and 1.
+    pub fn integers(&self, key: &str) -> Vec<i64> {
+        match self.find(key).0 {
+            Dtype::U8 | Dtype::BOOL => self.words(key, self.find(key).0, |[b]: [u8; 1]| i64::from(b)),
+            _ => self.words(key, Dtype::I64, i64::from_le_bytes),
+        }
     }
 
     /// Rows of tokens `[batch, time]`.
@@ -114,20 +134,24 @@ impl Fixture {
 
     /// Puts the weights behind `w.` into a model; every one must have its place, but those named in `spare`.
     pub fn fill(&self, model: &mut impl Parameters, spare: &[&str], device: &Device) {
-        let mut left: BTreeSet<String> =
-            self.file.names().filter_map(|n| n.strip_prefix("w.")).map(str::to_owned).collect();
+        self.fill_from("w.", model, spare, device);
+    }
+
+    /// Puts the weights behind a prefix into a model; every one must have its place, but those named in `spare`.
+    pub fn fill_from(&self, prefix: &str, model: &mut impl Parameters, spare: &[&str], device: &Device) {
+        let mut left: BTreeSet<&str> = self.tensors.keys().filter_map(|n| n.strip_prefix(prefix)).collect();
         each_parameter(model, |name, mut parameter| {
-            let key = format!("w.{name}");
+            let key = format!("{prefix}{name}");
             assert!(left.remove(name), "the file has no `{key}`");
             assert_eq!(self.shape(&key), parameter.shape(), "sizes of `{key}`");
-            parameter.set(self.floats(&key), device, false);
+            parameter.set(self.floats(&key), device, device.is_autodiff());
         });
-        left.retain(|name| !spare.contains(&name.as_str()));
+        left.retain(|name| !spare.contains(name));
         assert!(left.is_empty(), "weights without a place in the model: {left:?}");
     }
 
     /// Compares floats: none may differ by more than `absolute` plus `relative` times the golden one.
-    fn floats_within(&mut self, key: &str, ours: &[f32], theirs: &[f32], absolute: f64, relative: f64) {
+    pub fn floats_within(&mut self, key: &str, ours: &[f32], theirs: &[f32], absolute: f64, relative: f64) {
         let mut largest = 0.0f64;
         let mut worst = None;
         for (i, (a, b)) in ours.iter().zip(theirs).enumerate() {
@@ -140,12 +164,12 @@ impl Fixture {
                 worst = Some(format!("at {i}: {a} for {b}"));
             }
         }
-        let _ = write!(self.lines, " {key} {largest:.1e}");
-        if ours.len() != theirs.len() {
-            self.failures.push(format!("{key}: {} values for {}", ours.len(), theirs.len()));
-        } else if let Some(worst) = worst {
-            self.failures.push(format!("{key}: largest difference {largest:.2e}, first {worst}"));
-        }
+        let failure = match worst {
+            _ if ours.len() != theirs.len() => Some(format!("{key}: {} values for {}", ours.len(), theirs.len())),
+            Some(worst) => Some(format!("{key}: largest difference {largest:.2e}, first {worst}")),
+            None => None,
+        };
+        self.note(&format!("{key} {largest:.1e}"), failure);
     }
 
     /// Compares with `out.{key}` at an absolute tolerance.
@@ -174,12 +198,18 @@ impl Fixture {
         let theirs = self.integers(&format!("out.{key}"));
         let wrong: Vec<usize> =
             (0..ours.len().min(theirs.len())).filter(|&i| ours[i] != theirs[i] && !free(i)).collect();
-        let _ = write!(self.lines, " {key} {}/{}", ours.len() - wrong.len(), theirs.len());
-        if ours.len() != theirs.len() {
-            self.failures.push(format!("{key}: {} values for {}", ours.len(), theirs.len()));
-        } else if let Some(&i) = wrong.first() {
-            self.failures.push(format!("{key}: {} differ, first at {i}: {} for {}", wrong.len(), ours[i], theirs[i]));
-        }
+        let failure = match wrong.first() {
+            _ if ours.len() != theirs.len() => Some(format!("{key}: {} values for {}", ours.len(), theirs.len())),
+            Some(&i) => Some(format!("{key}: {} differ, first at {i}: {} for {}", wrong.len(), ours[i], theirs[i])),
+            None => None,
+        };
+        self.note(&format!("{key} {}/{}", ours.len() - wrong.len(), theirs.len()), failure);
+    }
+
+    /// Adds to what was compared, and to what differs.
+    pub fn note(&mut self, compared: &str, failure: Option<String>) {
+        let _ = write!(self.lines, " {compared}");
+        self.failures.extend(failure);
     }
 
     /// What was compared, each with its largest difference (relative where the tolerance is).

@@ -1,35 +1,14 @@
 //! Losses and data statistics without a model.
 
 use super::fixture::{Config, Fixture, values};
+use super::sizes;
 use burn::tensor::{Device, Tensor};
 use orchestrion_engine::spectral::{Resolution, magnitudes};
-use orchestrion_model::codec::{BANDWIDTH_RESOLUTION, Bandwidth, LossConfig, RESOLUTIONS, loss};
+use orchestrion_model::codec::{BANDWIDTH_RESOLUTION, Bandwidth, RESOLUTIONS, loss};
 
 /// Norm below which the original takes a target as silent.
 const SILENCE: f32 = 2e-3;
 const RELATIVE: f64 = 1e-4;
-
-/// The statistics in a file's loss settings.
-pub fn bandwidth(hps: &Config) -> Bandwidth {
-    let b = hps.part("bandwidth");
-    Bandwidth { l1: b.number("l1") as f32, l2: b.number("l2") as f32, spectral: b.number("spec") as f32 }
-}
-
-/// The weights that a file's settings give the kind of waveform loss.
-pub fn weights(hps: &Config, kind: &str) -> LossConfig {
-    let of = |name: &str| match kind {
-        "lmix" => hps.number(&format!("lmix_{name}")) as f32,
-        other => f32::from(other == name),
-    };
-    LossConfig {
-        l1: of("l1"),
-        l2: of("l2"),
-        linf: of("linf"),
-        linf_k: hps.count("linf_k"),
-        multispectral: hps.number("multispectral") as f32,
-        commit: hps.number("commit") as f32,
-    }
-}
 
 /// The multi-resolution loss at the file's resolutions.
 pub fn multispectral(target: &Tensor<2>, output: &Tensor<2>, hps: &Config, bandwidth: &Bandwidth) -> f32 {
@@ -55,14 +34,14 @@ fn resolutions(hps: &Config) -> Vec<Resolution> {
 pub fn compare(fixture: &mut Fixture) {
     let device = Device::flex();
     let hps = fixture.config.part("hps");
-    let bandwidth = bandwidth(&hps);
+    let bandwidth = sizes::bandwidth(&hps);
     let [batch, time, channels] = fixture.shape("in.target").try_into().unwrap();
     assert_eq!(channels, 1, "the losses are of mono sound");
     let target = fixture.tensor("in.target", [batch, time], &device);
     let output = fixture.tensor("in.pred", [batch, time], &device);
 
     for kind in ["l1", "l2", "linf", "lmix"] {
-        let ours = loss::waveform(target.clone(), output.clone(), &weights(&hps, kind), &bandwidth);
+        let ours = loss::waveform(target.clone(), output.clone(), &sizes::loss_weights(&hps, kind), &bandwidth);
         fixture.relative(&format!("recon_{kind}"), &values(&ours), RELATIVE);
     }
 

@@ -1,11 +1,12 @@
-//! Priors without lyrics: conditions, logits, loss, and tokens one at a time.
+//! Priors, with lyrics and without: conditions, logits, losses, attention to lyrics, and tokens one at a time.
 
-use super::conditions::{label_rows, label_sizes, upper_sizes};
-use super::fixture::{Config, Fixture, values};
+use super::fixture::{Fixture, values};
+use super::sizes;
+use super::whole_windows::WholeWindows;
 use burn::tensor::Device;
 use orchestrion_model::condition::{Labels, Span};
 use orchestrion_model::nn::Random;
-use orchestrion_model::nn::transformer::TransformerConfig;
+use orchestrion_model::nn::attention::AttnFunc;
 use orchestrion_model::prior::{PriorConfig, PriorDecoder, TokenModel, Window, token_tensor};
 
 const LOGITS: f64 = 2e-4;
@@ -13,36 +14,7 @@ const LOSS: f64 = 1e-5;
 /// Of the conditions: label vectors, and what the conditioner makes.
 const LABELS: f64 = 1e-6;
 const CONDITIONER: f64 = 2e-5;
-
-fn sizes(config: &Config) -> PriorConfig {
-    let level = config.count("level");
-    let steps = config.counts("downs_t").into_iter().zip(config.counts("strides_t"));
-    PriorConfig {
-        level,
-        sample_rate: config.count("sr") as u32,
-        hop_length: steps.take(level + 1).map(|(downs, stride)| stride.pow(downs as u32)).product(),
-        codebook_size: config.count("bins"),
-        transformer: TransformerConfig {
-            width: config.count("width"),
-            depth: config.count("depth"),
-            heads: config.count("heads"),
-            context: config.count("n_ctx"),
-            blocks: config.count("blocks"),
-            attn_order: config.count("order"),
-            spread: 0,
-            prime: 0,
-            attention_width: config.optional("m_attn").unwrap_or(0.25),
-            mlp_width: config.optional("m_mlp").unwrap_or(1.0),
-            init_scale: 1.0,
-            zero_out: false,
-            residual_scale: config.flag("res_scale"),
-        },
-        labels: config.flag("labels").then(|| label_sizes(config, config.flag("top"))),
-        lyrics: None,
-        upper: (!config.flag("top")).then(|| upper_sizes(config, "cond_width")),
-        merged_decoder: config.flag("merged"),
-    }
-}
+const STATES: f64 = 2e-5;
 
 /// What a file's windows are conditioned on.
 struct Given {
@@ -52,13 +24,13 @@ struct Given {
 
 fn given(fixture: &Fixture, sizes: &PriorConfig) -> Given {
     let batch = fixture.shape("in.z")[0];
-    let labels = if sizes.labels.is_some() {
-        let window = (sizes.transformer.context * sizes.hop_length) as u64;
+    let labels = if fixture.has("in.y") {
+        let window = (sizes.window() * sizes.hop_length) as u64;
         let row = |(labels, span): (Labels, Span)| {
             assert_eq!(span.length, window, "a window's length in samples");
             labels
         };
-        label_rows(fixture).into_iter().map(row).collect()
+        sizes::label_rows(fixture, "in.y").into_iter().map(row).collect()
     } else {
         vec![Labels { artist: vec![], genre: vec![], total_length: 0, offset: 0, lyrics: vec![] }; batch]
     };
@@ -71,8 +43,7 @@ fn slices(rows: &[Vec<u32>]) -> Vec<&[u32]> {
 
 pub fn compare(fixture: &mut Fixture) {
     let device = Device::flex();
-    assert_eq!(fixture.config.word("mode"), "none", "a prior with lyrics has another kind of name");
-    let sizes = sizes(&fixture.config);
+    let sizes = sizes::prior(&fixture.config);
     let mut prior = sizes.init(&mut Random::new(0), &device).unwrap();
     // A tied output table stands in the file all the same.
     let spare: &[&str] = if sizes.merged_decoder { &[] } else { &["prior.x_out.weight"] };
@@ -92,31 +63,59 @@ pub fn compare(fixture: &mut Fixture) {
         None => assert!(!fixture.has("out.x_cond"), "the file has conditions, the model none"),
     }
 
+    if let Some(states) = &conditions.encoder {
+        fixture.close("encoder_states", &values(states), STATES);
+    }
+
     let z = token_tensor(&slices(&tokens), &device);
     fixture.close("logits", &values(&prior.forward(z.clone(), &conditions)), LOGITS);
-    // Without lyrics all of the loss is that of the music.
-    let loss = values(&prior.losses(z, &conditions).total);
-    fixture.relative("loss", &loss, LOSS);
-    fixture.relative("gen_loss", &loss, LOSS);
-    fixture.close("prime_loss", &[0.0], 0.0);
+    let losses = prior.losses(z, &conditions);
+    fixture.relative("loss", &values(&losses.total), LOSS);
+    fixture.relative("gen_loss", &values(&losses.music), LOSS);
+    fixture.relative("prime_loss", &losses.lyrics.map_or(vec![0.0], |l| values(&l)), LOSS);
 
-    let mut decoder = PriorDecoder::new(prior).unwrap();
-    let nothing = vec![Vec::new(); tokens.len()];
+    // Layers that see summaries of rows cannot be run one token ahead, and say so.
+    let summaries = [AttnFunc::Summary, AttnFunc::SpreadSummary].iter().any(|f| sizes.transformer.has(*f));
+    let mut decoder: Box<dyn TokenModel> = match PriorDecoder::new(prior.clone()) {
+        Ok(mut decoder) => {
+            compare_attention(fixture, &mut decoder, &given, &tokens);
+            Box::new(decoder)
+        }
+        Err(_) if summaries => Box::new(WholeWindows::new(prior)),
+        Err(error) => panic!("{error}"),
+    };
     let steps = fixture.shape("out.greedy_tokens")[1];
-    let greedy = decode(&mut decoder, &given, nothing, steps, &mut |_, _, logits| {
+    let nothing = vec![Vec::new(); tokens.len()];
+    let greedy = decode(&mut *decoder, &given, nothing, steps, &mut |_, _, logits| {
         (0..logits.len()).rev().max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap() as u32
     });
-    compare_decoded(fixture, "greedy", greedy);
+    compare_decoded(fixture, "greedy", greedy, &sizes);
 
+    let draws = fixture.doubles("in.icdf_u_f64");
+    let steps = fixture.integers("in.steps")[0] as usize;
     let prime_length = fixture.integers("in.prime_len")[0] as usize;
     let prime = tokens.iter().map(|row| row[..prime_length].to_vec()).collect();
-    let steps = fixture.integers("in.steps")[0] as usize;
-    let draws = fixture.doubles("in.icdf_u_f64");
     let temperature = fixture.config.number("temp");
-    let drawn = decode(&mut decoder, &given, prime, steps, &mut |row, step, logits| {
+    let drawn = decode(&mut *decoder, &given, prime, steps, &mut |row, step, logits| {
         invert(logits, temperature, draws[row * steps + step])
     });
-    compare_decoded(fixture, "icdf", drawn);
+    compare_decoded(fixture, "icdf", drawn, &sizes);
+}
+
+/// Attention of the music to the lyrics in the layers that the file recorded: `[batch, heads, music, lyrics]`.
+fn compare_attention(fixture: &mut Fixture, decoder: &mut PriorDecoder, given: &Given, tokens: &[Vec<u32>]) {
+    let layer = |name: &String| name.strip_prefix("out.attn_layer").and_then(|d| d.parse().ok());
+    let recorded: Vec<usize> = fixture.names().iter().filter_map(layer).collect();
+    let window = Window { start: 0, length: tokens[0].len(), labels: &given.labels, upper: None };
+    for layer in recorded {
+        let key = format!("attn_layer{layer}");
+        let heads = fixture.shape(&format!("out.{key}"))[1];
+        let each: Vec<Vec<f32>> =
+            (0..heads).map(|head| decoder.attention(layer, head, &window, &slices(tokens)).unwrap()).collect();
+        let row = each[0].len() / tokens.len();
+        let rows = (0..tokens.len()).flat_map(|r| each.iter().flat_map(move |head| &head[r * row..][..row]));
+        fixture.close(&key, &rows.copied().collect::<Vec<f32>>(), LOGITS);
+    }
 }
 
 /// The number of tokens whose cumulative probability is at most `u`, all in double precision.
@@ -141,7 +140,7 @@ struct Decoded {
 
 /// Appends `steps` tokens to a prefix, each chosen from its row, step and logits.
 fn decode(
-    decoder: &mut PriorDecoder,
+    decoder: &mut dyn TokenModel,
     given: &Given,
     prefix: Vec<Vec<u32>>,
     steps: usize,
@@ -165,8 +164,13 @@ fn decode(
     Decoded { tokens, logits: logits.concat() }
 }
 
-fn compare_decoded(fixture: &mut Fixture, kind: &str, decoded: Decoded) {
+/// Logits of lyric tokens, which the file has and a decoder does not give, are left out.
+fn compare_decoded(fixture: &mut Fixture, kind: &str, decoded: Decoded, sizes: &PriorConfig) {
     let tokens: Vec<i64> = decoded.tokens.concat().into_iter().map(i64::from).collect();
     fixture.equal(&format!("{kind}_tokens"), &tokens, |_| false);
-    fixture.close(&format!("{kind}_logits"), &decoded.logits, LOGITS);
+    let key = format!("{kind}_logits");
+    let rows = fixture.floats(&format!("out.{key}"));
+    let golden: Vec<f32> =
+        rows.chunks_exact(sizes.vocabulary()).flat_map(|row| row[sizes.first_token()..].to_vec()).collect();
+    fixture.floats_within(&key, &decoded.logits, &golden, LOGITS, 0.0);
 }

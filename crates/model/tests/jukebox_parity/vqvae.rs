@@ -1,36 +1,16 @@
 //! The codec as a whole: latents, codes, sound, losses.
 
-use super::fixture::{Config, Fixture, values};
-use super::losses::{bandwidth, convergence, multispectral, weights};
+use super::fixture::{Fixture, values};
+use super::losses::{convergence, multispectral};
+use super::sizes;
 use burn::tensor::{Device, Tensor};
-use orchestrion_model::codec::{BANDWIDTH_RESOLUTION, Codec, VqVae, VqVaeConfig, loss};
+use orchestrion_model::codec::{BANDWIDTH_RESOLUTION, Codec, VqVae, loss};
 use orchestrion_model::nn::Random;
-use orchestrion_model::nn::resnet::ResnetConfig;
 
 const ABSOLUTE: f64 = 1e-4;
 const RELATIVE: f64 = 1e-4;
 /// Distance between the nearest and the second entry below which rounding may choose.
 const MARGIN: f32 = 1e-4;
-
-fn sizes(config: &Config) -> VqVaeConfig {
-    let steps = config.counts("downs_t").into_iter().zip(config.counts("strides_t"));
-    VqVaeConfig {
-        sample_rate: config.part("loss").count("sr") as u32,
-        strides: steps.map(|(downs, stride)| vec![stride; downs]).collect(),
-        embedding_width: config.count("emb_width"),
-        codebook_size: config.count("l_bins"),
-        width: config.count("width"),
-        resnet: ResnetConfig {
-            depth: config.count("depth"),
-            hidden: config.number("m_conv"),
-            dilation_growth: config.count("dilation_growth_rate"),
-            dilation_cycle: config.optional("dilation_cycle").map(|c| c as usize),
-            residual_scale: false,
-        },
-        multipliers: config.counts("multipliers"),
-        reverse_decoder_dilation: config.flag("reverse_decoder_dilation"),
-    }
-}
 
 /// Losses of one level.
 struct LevelLosses {
@@ -42,11 +22,11 @@ struct LevelLosses {
 
 pub fn compare(fixture: &mut Fixture) {
     let device = Device::flex();
-    let mut codec = sizes(&fixture.config).init(&mut Random::new(0), &device).unwrap();
+    let mut codec = sizes::codec(&fixture.config).init(&mut Random::new(0), &device).unwrap();
     fixture.fill(&mut codec, &[], &device);
     let hps = fixture.config.part("loss");
-    let bandwidth = bandwidth(&hps);
-    let weights = weights(&hps, hps.word("loss_fn"));
+    let bandwidth = sizes::bandwidth(&hps);
+    let weights = sizes::loss_weights(&hps, hps.word("loss_fn"));
     let [batch, time, _] = fixture.shape("in.audio").try_into().unwrap();
     let audio = fixture.tensor("in.audio", [batch, 1, time], &device);
     let target = audio.clone().reshape([batch, time]);

@@ -5,13 +5,16 @@
 mod laws;
 mod naive;
 mod parity;
+mod probes;
 mod refusals;
 mod speed;
 mod twins;
 
 pub(crate) use speed::product_in_cache;
 
-use super::{AttnFunc, LayerWeights, Linear, Norm, TransformerWeights};
+use super::{AttnFunc, Conditions, Decoder, LayerWeights, Linear, Norm, TransformerWeights};
+use crate::EngineError;
+use crate::lanes::Isa;
 
 /// A small generator: the same numbers on every machine.
 pub(super) struct Numbers(pub u64);
@@ -45,10 +48,60 @@ pub(super) struct Sizes {
     pub vocab: usize,
 }
 
-pub(super) const ALL: [AttnFunc; 4] =
-    [AttnFunc::Dense, AttnFunc::Block, AttnFunc::TransposeBlock, AttnFunc::PreviousBlock];
+/// Every function that can be decoded; the first four need neither an encoder nor a front.
+pub(super) const ALL: [AttnFunc; 6] = [
+    AttnFunc::Dense,
+    AttnFunc::Block,
+    AttnFunc::TransposeBlock,
+    AttnFunc::PreviousBlock,
+    AttnFunc::Encoder,
+    AttnFunc::Prime,
+];
 
-pub(super) fn random(sizes: Sizes, functions: &[AttnFunc], n: &mut Numbers) -> TransformerWeights {
+/// A transformer with its blocks.
+#[derive(Debug, Clone)]
+pub(super) struct Model {
+    pub weights: TransformerWeights,
+    pub layers: Vec<LayerWeights>,
+}
+
+impl Model {
+    pub fn decoder(self) -> Result<Decoder, EngineError> {
+        self.decoder_on(Isa::detect())
+    }
+    pub fn decoder_on(self, isa: Isa) -> Result<Decoder, EngineError> {
+        Decoder::with_isa(self.weights, self.layers.into_iter().map(Ok::<_, EngineError>), isa)
+    }
+}
+
+/// What the rows of a window are conditioned on.
+#[derive(Debug, Clone)]
+pub(super) struct Given {
+    pub start: Vec<f32>,
+    pub positions: Option<Vec<f32>>,
+    pub encoder: Vec<f32>,
+}
+
+impl Given {
+    /// Random conditions for `[batch, length]` beside `encoder` positions.
+    pub fn random([batch, length]: [usize; 2], encoder: usize, width: usize, n: &mut Numbers) -> Self {
+        Self {
+            start: n.many(batch * width, 1.0),
+            positions: (n.next() < 0.0).then(|| n.many(batch * length * width, 0.5)),
+            encoder: n.many(batch * encoder * width, 1.0),
+        }
+    }
+    /// The conditions of one row of `batch`.
+    pub fn row(&self, row: usize, batch: usize) -> Self {
+        let part = |all: &[f32]| all[row * all.len() / batch..(row + 1) * all.len() / batch].to_vec();
+        Self { start: part(&self.start), positions: self.positions.as_deref().map(part), encoder: part(&self.encoder) }
+    }
+    pub fn conditions(&self) -> Conditions<'_> {
+        Conditions { start: &self.start, positions: self.positions.as_deref(), encoder: Some(&self.encoder) }
+    }
+}
+
+pub(super) fn random(sizes: Sizes, functions: &[AttnFunc], n: &mut Numbers) -> Model {
     let Sizes { width, heads, head_width, hidden, columns, blocks, vocab } = sizes;
     let linear = |n: &mut Numbers, inputs: usize, outputs: usize| Linear {
         w: n.many(inputs * outputs, (3.0 / inputs as f32).sqrt()),
@@ -58,29 +111,34 @@ pub(super) fn random(sizes: Sizes, functions: &[AttnFunc], n: &mut Numbers) -> T
     };
     let norm =
         |n: &mut Numbers| Norm { g: n.many(width, 0.3).iter().map(|g| 1.0 + g).collect(), b: n.many(width, 0.2) };
-    let layers = functions
-        .iter()
-        .map(|&attn_func| LayerWeights {
+    let state = heads * head_width;
+    let layer = |attn_func: AttnFunc, n: &mut Numbers| {
+        let encoder = attn_func == AttnFunc::Encoder;
+        LayerWeights {
             attn_func,
             ln_0: norm(n),
-            c_attn: linear(n, width, 3 * heads * head_width),
-            c_proj: linear(n, heads * head_width, width),
+            c_attn: linear(n, width, if encoder { state } else { 3 * state }),
+            encoder_kv: encoder.then(|| linear(n, width, 2 * state)),
+            c_proj: linear(n, state, width),
             ln_1: norm(n),
             c_fc: linear(n, width, hidden),
             mlp_proj: linear(n, hidden, width),
-        })
-        .collect();
-    TransformerWeights {
+        }
+    };
+    let layers = functions.iter().map(|&function| layer(function, n)).collect();
+    let context = columns * blocks;
+    let weights = TransformerWeights {
         width,
         heads,
-        context: columns * blocks,
+        context,
         blocks,
+        prime: 1 + n.below(context),
         residual_scale: if n.next() < 0.0 { 1.0 } else { 0.5 },
         embedding: n.many(vocab * width, 1.0),
-        position: n.many(columns * blocks * width, 0.5),
-        layers,
+        position: n.many(context * width, 0.5),
         output: (n.next() < 0.0).then(|| n.many(vocab * width, 0.3)),
         add_condition_after: n.next() < 0.0,
         vocab,
-    }
+    };
+    Model { weights, layers }
 }

@@ -1,7 +1,9 @@
 //! The transformer written down plainly in `f64`, and the decoder against it.
 
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
 use super::*;
-use crate::decode::Decoder;
 
 type Rows = Vec<Vec<f64>>;
 
@@ -22,70 +24,116 @@ fn normalise(x: &Rows, norm: &Norm) -> Rows {
     x.iter().map(one).collect()
 }
 
-/// The pattern as its definition has it: may query `i` see key `j`?
-fn sees(function: AttnFunc, i: usize, j: usize, columns: usize) -> bool {
+/// The pattern as its definition has it: may query `i` see key `j`? Of the encoder all keys are seen.
+fn sees(function: AttnFunc, i: usize, j: usize, columns: usize, prime: usize) -> bool {
     match function {
         AttnFunc::Dense => j <= i,
         AttnFunc::Block => j <= i && j / columns == i / columns,
         AttnFunc::TransposeBlock => j <= i && j % columns == i % columns,
         AttnFunc::PreviousBlock => j / columns + 1 == i / columns,
-        other => panic!("{other:?} is not decoded"),
+        AttnFunc::Encoder => true,
+        AttnFunc::Prime => j <= i && j < prime,
+        AttnFunc::Summary | AttnFunc::SpreadSummary => unreachable!("not decoded"),
     }
 }
 
-fn attention(triple: &Rows, function: AttnFunc, heads: usize, columns: usize) -> Rows {
-    let state = triple[0].len() / 3;
-    let size = state / heads;
-    let mut out = vec![vec![0.0; state]; triple.len()];
+/// What the positions take from the keys, and each head's probabilities `[query, key]`.
+fn attention(x: &Rows, encoder: &Rows, layer: &LayerWeights, w: &TransformerWeights) -> (Rows, Vec<Rows>) {
+    let own = linear(x, &layer.c_attn);
+    let state = layer.c_proj.inputs;
+    let size = state / w.heads;
+    let part =
+        |rows: &Rows, at: usize| -> Rows { rows.iter().map(|row| row[at * state..][..state].to_vec()).collect() };
+    let (keys, values) = match &layer.encoder_kv {
+        Some(both) => (part(&linear(encoder, both), 0), part(&linear(encoder, both), 1)),
+        None => (part(&own, 1), part(&own, 2)),
+    };
+    let mut out = vec![vec![0.0; state]; x.len()];
+    let mut shares = vec![vec![vec![0.0; keys.len()]; x.len()]; w.heads];
     for (i, out) in out.iter_mut().enumerate() {
-        for head in 0..heads {
-            let at = |part: usize, e: usize| part * state + head * size + e;
-            let seen: Vec<usize> = (0..triple.len()).filter(|&j| sees(function, i, j, columns)).collect();
-            let score = |j: usize| (0..size).map(|e| triple[i][at(0, e)] * triple[j][at(1, e)]).sum::<f64>();
-            let weights: Vec<f64> = seen.iter().map(|&j| (score(j) / (size as f64).sqrt()).exp()).collect();
+        for (head, shares) in shares.iter_mut().enumerate() {
+            let at = head * size..(head + 1) * size;
+            let seen = |j: &usize| sees(layer.attn_func, i, *j, w.context / w.blocks, w.prime);
+            let seen: Vec<usize> = (0..keys.len()).filter(seen).collect();
+            let score = |j: usize| at.clone().map(|e| own[i][e] * keys[j][e]).sum::<f64>() / (size as f64).sqrt();
+            let weights: Vec<f64> = seen.iter().map(|&j| score(j).exp()).collect();
             let total: f64 = weights.iter().sum();
             for (&j, weight) in seen.iter().zip(&weights) {
-                for e in 0..size {
-                    out[head * size + e] += weight / total * triple[j][at(2, e)];
+                shares[i][j] = weight / total;
+                for e in at.clone() {
+                    out[e] += weight / total * values[j][e];
                 }
             }
         }
     }
-    out
+    (out, shares)
 }
 
 fn sum(a: &Rows, b: &Rows, scale: f64) -> Rows {
     a.iter().zip(b).map(|(a, b)| a.iter().zip(b).map(|(a, b)| a + scale * b).collect()).collect()
 }
 
-/// Logits at every position of one row: position `t` has seen `tokens[..t]`.
-pub(super) fn logits(w: &TransformerWeights, start: &[f32], condition: Option<&[f32]>, tokens: &[u32]) -> Rows {
+/// All that happens to one row; position `t` has seen the tokens before `t`.
+pub(super) struct Truth {
+    pub logits: Rows,
+    /// Behind each layer.
+    pub hidden: Vec<Rows>,
+    /// `[layer][head][query][key]`.
+    pub shares: Vec<Vec<Rows>>,
+}
+
+/// The whole window at once.
+pub(super) fn truth(model: &Model, given: &Given, tokens: &[u32]) -> Truth {
+    let w = &model.weights;
     let slice = |table: &[f32], row: usize| -> Vec<f64> {
         table[row * w.width..][..w.width].iter().map(|x| f64::from(*x)).collect()
     };
     let length = tokens.len() + 1;
-    let conditions: Rows = (0..length).map(|t| condition.map_or(vec![0.0; w.width], |c| slice(c, t))).collect();
+    let condition = |t| given.positions.as_ref().map_or(vec![0.0; w.width], |c| slice(c, t));
+    let conditions: Rows = (0..length).map(condition).collect();
+    let encoder: Rows = (0..given.encoder.len() / w.width).map(|t| slice(&given.encoder, t)).collect();
     let embedded: Rows = (0..length)
-        .map(|t| if t == 0 { slice(start, 0) } else { slice(&w.embedding, tokens[t - 1] as usize) })
+        .map(|t| if t == 0 { slice(&given.start, 0) } else { slice(&w.embedding, tokens[t - 1] as usize) })
         .collect();
     let positions: Rows = (0..length).map(|t| slice(&w.position, t)).collect();
     let mut x = sum(&sum(&embedded, &positions, 1.0), &conditions, 1.0);
-    for layer in &w.layers {
-        let triple = linear(&normalise(&x, &layer.ln_0), &layer.c_attn);
-        let a = linear(&attention(&triple, layer.attn_func, w.heads, w.context / w.blocks), &layer.c_proj);
-        let mut hidden = linear(&normalise(&sum(&x, &a, 1.0), &layer.ln_1), &layer.c_fc);
-        for h in hidden.iter_mut().flatten() {
+    let (mut hidden, mut shares) = (Vec::new(), Vec::new());
+    for layer in &model.layers {
+        let (attended, probabilities) = attention(&normalise(&x, &layer.ln_0), &encoder, layer, w);
+        let a = linear(&attended, &layer.c_proj);
+        let mut between = linear(&normalise(&sum(&x, &a, 1.0), &layer.ln_1), &layer.c_fc);
+        for h in between.iter_mut().flatten() {
             *h /= 1.0 + (-1.702 * *h).exp();
         }
-        let m = linear(&hidden, &layer.mlp_proj);
+        let m = linear(&between, &layer.mlp_proj);
         x = sum(&x, &sum(&a, &m, 1.0), f64::from(w.residual_scale));
+        hidden.push(x.clone());
+        shares.push(probabilities);
     }
     if w.add_condition_after {
         x = sum(&x, &conditions, 1.0);
     }
     let output = w.output.as_ref().unwrap_or(&w.embedding);
     let product = |x: &Vec<f64>, v: usize| slice(output, v).iter().zip(x).map(|(o, x)| o * x).sum();
-    x.iter().map(|x| (0..w.vocab).map(|v| product(x, v)).collect()).collect()
+    Truth { logits: x.iter().map(|x| (0..w.vocab).map(|v| product(x, v)).collect()).collect(), hidden, shares }
+}
+
+/// Whether `found` are the numbers of `expected`, within 1e-5 of the largest one there is.
+pub(super) fn agree(what: &str, found: &[f32], expected: &[f64], largest: f64) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (found, expected) in found.iter().zip(expected) {
+        let error = (f64::from(*found) - expected).abs();
+        assert!(error < 1e-5 * largest, "{what}: off by {error} of {largest}");
+    }
+}
+
+pub(super) fn largest(rows: &Rows) -> f64 {
+    rows.iter().flatten().fold(1.0, |m, x| m.max(x.abs()))
+}
+
+/// Each function alone, then all in one stack.
+pub(super) fn stacks() -> Vec<Vec<AttnFunc>> {
+    ALL.iter().map(|function| vec![*function]).chain([vec![ALL[1], ALL[2], ALL[5], ALL[3], ALL[4], ALL[0]]]).collect()
 }
 
 #[test]
@@ -96,23 +144,55 @@ fn every_pattern_agrees_with_plain_arithmetic() {
         Sizes { width: 32, heads: 1, head_width: 40, hidden: 16, columns: 20, blocks: 4, vocab: 32 },
         Sizes { width: 7, heads: 3, head_width: 1, hidden: 5, columns: 1, blocks: 24, vocab: 3 },
     ];
-    let mixed = [ALL[1], ALL[2], ALL[3], ALL[0]];
-    let stacks = [vec![ALL[0]], vec![ALL[1]], vec![ALL[2]], vec![ALL[3]], mixed.to_vec()];
-    for (sizes, functions) in shapes.iter().flat_map(|s| stacks.iter().map(move |f| (*s, f))) {
-        let weights = random(sizes, functions, &mut n);
-        let length = weights.context;
-        let (start, condition) = (n.many(sizes.width, 1.0), n.many(length * sizes.width, 0.5));
-        let condition = (n.next() < 0.0).then_some(condition.as_slice());
+    for (sizes, functions) in shapes.iter().flat_map(|s| stacks().into_iter().map(move |f| (*s, f))) {
+        let model = random(sizes, &functions, &mut n);
+        let length = model.weights.context;
+        let given = Given::random([1, length], 1 + n.below(40), sizes.width, &mut n);
         let tokens = n.tokens(length - 1, sizes.vocab);
-        let expected = logits(&weights, &start, condition, &tokens);
-        let largest = expected.iter().flatten().fold(1.0f64, |m, x| m.max(x.abs()));
-        let mut decoder = Decoder::new(weights).unwrap();
-        decoder.begin(&start, condition, 1, length).unwrap();
+        let expected = truth(&model, &given, &tokens).logits;
+        let largest = largest(&expected);
+        let mut decoder = model.decoder().unwrap();
+        decoder.begin(given.conditions(), 1, length).unwrap();
         for (t, expected) in expected.iter().enumerate() {
             let new = if t == 0 { &[][..] } else { &tokens[t - 1..t] };
-            for (found, expected) in decoder.advance(&[new]).unwrap().iter().zip(expected) {
-                let error = (f64::from(*found) - expected).abs();
-                assert!(error < 1e-5 * largest, "{functions:?} {sizes:?}: off by {error} of {largest} at position {t}");
+            let what = format!("{functions:?} {sizes:?} at position {t}");
+            agree(&what, decoder.advance(&[new]).unwrap(), expected, largest);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, rng_seed: RngSeed::Fixed(7), ..ProptestConfig::default() })]
+
+    /// Known tokens in chunks of any length, and the steps behind them.
+    #[test]
+    fn chunks_and_steps_equal_the_whole_window(
+        seed in any::<u64>(),
+        (heads, head_width) in (1usize..4, 1usize..20),
+        (width, hidden, vocab) in (8usize..40, 8usize..40, 2usize..40),
+        (columns, blocks) in (1usize..12, 1usize..7),
+        encoder in 1usize..40,
+        cuts in prop::collection::vec(0usize..80, 0..6),
+    ) {
+        let mut n = Numbers(seed);
+        for functions in stacks() {
+            let sizes = Sizes { width, heads, head_width, hidden, columns, blocks, vocab };
+            let model = random(sizes, &functions, &mut n);
+            // A window may end within a block.
+            let length = 1 + n.below(model.weights.context);
+            let given = Given::random([1, length], encoder, width, &mut n);
+            let tokens = n.tokens(length - 1, vocab);
+            let expected = truth(&model, &given, &tokens).logits;
+            let mut decoder = model.decoder().unwrap();
+            decoder.begin(given.conditions(), 1, length).unwrap();
+            let mut ends: Vec<usize> = cuts.iter().map(|c| c % length).collect();
+            ends.sort_unstable();
+            ends.extend(ends.last().copied().unwrap_or(0)..length);
+            let mut from = 0;
+            for to in ends {
+                let logits = decoder.advance(&[&tokens[from..to]]).unwrap();
+                agree(&format!("{functions:?}, tokens {from}..{to}"), logits, &expected[to], largest(&expected));
+                from = to;
             }
         }
     }

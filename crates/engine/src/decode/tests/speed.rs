@@ -4,8 +4,7 @@
 use std::time::Instant;
 
 use super::*;
-use crate::decode::{Decoder, panels::Panels};
-use crate::lanes::Isa;
+use crate::decode::panels::Panels;
 
 const SIZES: Sizes = Sizes { width: 256, heads: 4, head_width: 16, hidden: 256, columns: 32, blocks: 32, vocab: 1024 };
 
@@ -14,26 +13,27 @@ const SIZES: Sizes = Sizes { width: 256, heads: 4, head_width: 16, hidden: 256, 
 fn decode_speed() {
     let mut n = Numbers(5);
     let functions: Vec<AttnFunc> = (0..12).map(|i| ALL[1 + i % 3]).collect();
-    let weights = random(SIZES, &functions, &mut n);
+    let model = random(SIZES, &functions, &mut n);
     let linear = |l: &LayerWeights| l.c_attn.w.len() + l.c_proj.w.len() + l.c_fc.w.len() + l.mlp_proj.w.len();
-    let products = weights.layers.iter().map(linear).sum::<usize>() + weights.vocab * weights.width;
+    let products = model.layers.iter().map(linear).sum::<usize>() + SIZES.vocab * SIZES.width;
     let (read, multiply) = (reading(), product_in_cache());
     println!("one core reads a matrix of 10 MB at {read:.1} GB/s and multiplies in cache at {multiply:.1} GFLOP/s");
-    let mut decoder = Decoder::new(weights).unwrap();
+    let mut decoder = model.decoder().unwrap();
     for batch in [1, 2, 4, 8] {
         let start = n.many(batch * SIZES.width, 1.0);
         let condition = n.many(batch * 1024 * SIZES.width, 1.0);
+        let conditions = Conditions { start: &start, positions: Some(&condition), encoder: None };
         let rows: Vec<Vec<u32>> = (0..batch).map(|_| n.tokens(1023, SIZES.vocab)).collect();
         let mut best = (f64::MAX, f64::MAX);
         for _ in 0..3 {
-            decoder.begin(&start, Some(&condition), batch, 1024).unwrap();
+            decoder.begin(conditions, batch, 1024).unwrap();
             let begun = Instant::now();
             for t in 0..1023 {
                 let tokens: Vec<&[u32]> = rows.iter().map(|row| &row[t..=t]).collect();
                 decoder.advance(&tokens).unwrap();
             }
             best.0 = best.0.min(begun.elapsed().as_secs_f64() / 1023.0);
-            decoder.begin(&start, Some(&condition), batch, 1024).unwrap();
+            decoder.begin(conditions, batch, 1024).unwrap();
             let begun = Instant::now();
             decoder.advance(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
             best.1 = best.1.min(begun.elapsed().as_secs_f64() / 1023.0);

@@ -1,0 +1,149 @@
+//! Looking into a window of known tokens: what passes behind a layer, or where a head looks.
+
+use rayon::prelude::*;
+
+use super::Decoder;
+use super::cache::Cache;
+use super::layer::{Chunk, Layer, Scratch, Wanted, sized};
+use super::pattern::Pattern;
+use super::window::Window;
+use crate::EngineError;
+use crate::lanes::padded;
+
+/// What to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probe {
+    /// The residual stream behind a layer: `width` values a position.
+    Hidden {
+        /// The layer; 0 is the first.
+        layer: usize,
+    },
+    /// The probabilities with which a head looks at its layer's keys, one value a key: all positions of the window for
+    /// `Dense`, of the encoder for `Encoder`, of the window's front for `Prime`. Other functions have no such list.
+    Attention {
+        /// The layer; 0 is the first.
+        layer: usize,
+        /// The head; 0 is the first.
+        head: usize,
+    },
+}
+
+impl Decoder {
+    /// Appends the same number of tokens to every row and returns what `probe` sees at the positions that are computed with
+    /// them: `[batch, positions, values]`. As with [`advance`](Self::advance) a first call computes one position more than
+    /// it has tokens, and position `t` has seen the tokens before `t`; the bits don't depend on how tokens are split over
+    /// calls. Layers behind the probed one are not computed, so a window that was probed gives no logits.
+    ///
+    /// # Errors
+    /// If no window was begun, if it was begun for something else, if there is no such layer or head, if the layer's
+    /// attention has no list of keys, or if the tokens don't fit. The window is then as it was before the call.
+    pub fn probe(&mut self, probe: Probe, tokens: &[&[u32]]) -> Result<Vec<f32>, EngineError> {
+        let Some(mut window) = self.window.take() else {
+            return Err(EngineError::Request("no window was begun; hint: call `begin` before `probe`".to_owned()));
+        };
+        let sizes = if window.computed > 0 && window.probed != Some(probe) {
+            let hint = "hint: begin a new window";
+            Err(EngineError::Request(format!("the window was begun for something else than {probe:?}; {hint}")))
+        } else {
+            let values = self.probe_size(probe, window.length, window.encoder);
+            values.and_then(|values| Ok((values, window.end(tokens, self.vocab)?)))
+        };
+        let found = sizes.map(|(values, end)| {
+            window.probed = Some(probe);
+            rayon::scope(|_| self.see(probe, &mut window, tokens, values, end))
+        });
+        self.window = Some(window);
+        found
+    }
+
+    /// Computes the positions up to `end`: `values` of each.
+    fn see(&mut self, probe: Probe, window: &mut Window, tokens: &[&[u32]], values: usize, end: usize) -> Vec<f32> {
+        let (known, first, total) = (window.known(), window.computed, end - window.computed);
+        let mut found = vec![0.0; window.batch * total * values];
+        while window.computed < end {
+            let chunk = self.inputs(window, tokens, known, end);
+            let seen = self.look(probe, chunk, values, &mut window.caches);
+            let part = chunk.count * values;
+            for (row, seen) in seen.chunks_exact(part).enumerate() {
+                found[(row * total + chunk.first - first) * values..][..part].copy_from_slice(seen);
+            }
+            window.computed += chunk.count;
+        }
+        found
+    }
+
+    /// Values a position that `probe` gives.
+    fn probe_size(&self, probe: Probe, length: usize, encoder: usize) -> Result<usize, EngineError> {
+        let (Probe::Hidden { layer } | Probe::Attention { layer, .. }) = probe;
+        let depth = self.layers.len();
+        let refused = |what: String| Err(EngineError::Request(what));
+        let Some(found) = self.layers.get(layer) else {
+            return refused(format!("no layer {layer}; hint: the model has layers 0 to {}", depth.saturating_sub(1)));
+        };
+        let Probe::Attention { head, .. } = probe else { return Ok(self.width) };
+        if head >= self.heads {
+            return refused(format!("no head {head} in layer {layer}; hint: it has heads 0 to {}", self.heads - 1));
+        }
+        match found.pattern {
+            Pattern::Dense | Pattern::Encoder | Pattern::Prime { .. } => Ok(found.pattern.extent(length, encoder).1),
+            other => refused(format!(
+                "layer {layer} has {other:?} attention, whose keys change from position to position; hint: ask for a layer \
+                 with Dense, Encoder or Prime attention"
+            )),
+        }
+    }
+
+    /// Passes a chunk from `stream` through the layers up to the probed one: `[batch, count, values]`.
+    fn look(&mut self, probe: Probe, chunk: Chunk, values: usize, caches: &mut [Vec<Cache>]) -> Vec<f32> {
+        let whole = match probe {
+            Probe::Hidden { layer } => layer + 1,
+            Probe::Attention { layer, .. } => layer,
+        };
+        let (before, behind) = caches.split_at_mut(whole);
+        for (layer, caches) in self.layers.iter().zip(before) {
+            layer.forward(chunk, &mut self.stream, self.width, caches, &mut self.scratch);
+        }
+        match (probe, self.layers.get(whole), behind.first_mut()) {
+            (Probe::Attention { head, .. }, Some(layer), Some(caches)) => {
+                layer.probabilities(chunk, head, values, &self.stream, self.width, caches, &mut self.scratch)
+            }
+            _ => self.stream.chunks_exact(padded(self.width)).flat_map(|row| &row[..self.width]).copied().collect(),
+        }
+    }
+}
+
+impl Layer {
+    /// Probabilities with which `head` looks at each of `keys` keys: `[batch, count, keys]`.
+    #[expect(clippy::too_many_arguments, reason = "those of `forward`, and which head over how many keys")]
+    fn probabilities(
+        &self,
+        chunk: Chunk,
+        head: usize,
+        keys: usize,
+        stream: &[f32],
+        width: usize,
+        caches: &mut [Cache],
+        s: &mut Scratch,
+    ) -> Vec<f32> {
+        let (rows, wide) = (caches.len() * chunk.count, padded(width));
+        let (triple_wide, state_wide) = (self.c_attn.padded_outputs(), padded(self.state));
+        let normal = sized(&mut s.normal, rows * wide);
+        let triple = sized(&mut s.triple, rows * triple_wide);
+        let attended = sized(&mut s.attended, rows * state_wide);
+        let mut found = vec![0.0; rows * keys];
+        stream
+            .par_chunks(chunk.task * wide)
+            .zip(normal.par_chunks_mut(chunk.task * wide))
+            .zip(triple.par_chunks_mut(chunk.task * triple_wide))
+            .for_each(|((stream, normal), triple)| self.project(chunk, stream, normal, triple));
+        caches
+            .par_iter_mut()
+            .zip(triple.par_chunks(chunk.count * triple_wide))
+            .zip(attended.par_chunks_mut(chunk.count * state_wide))
+            .zip(found.par_chunks_mut(chunk.count * keys))
+            .for_each(|(((cache, triple), out), found)| {
+                self.attend(chunk, triple, cache, out, Some(Wanted { head, keys, found }));
+            });
+        found
+    }
+}

@@ -1,0 +1,125 @@
+//! The way of a prior's weights to the engine: one layer at a time, out of a model folder or out of a prior in memory.
+
+use super::{Prior, PriorConfig, PriorDecoder};
+use crate::ModelError;
+use crate::nn::Random;
+use crate::nn::dense::{Linear as DenseLinear, Norm as DenseNorm};
+use crate::nn::transformer::Layer;
+use crate::store::{ModelFolder, PartReader};
+use burn::tensor::{Device, Tensor};
+use orchestrion_engine::decode::{Decoder, LayerWeights, Linear, Norm, TransformerWeights};
+
+impl PriorDecoder {
+    /// Opens the prior of a level. What it is conditioned by is built on `device`; the transformer goes to the engine, layer
+    /// by layer, so that memory holds its packed weights, one layer, and one shard of the folder.
+    ///
+    /// # Errors
+    /// If the level has no prior, if a shard cannot be read, if weights are missing, superfluous, of other sizes or not
+    /// finite (all of them are named), or if the attention cannot be run one token ahead.
+    pub fn open(folder: &ModelFolder, level: usize, device: &Device) -> Result<Self, ModelError> {
+        let config = folder.prior_config(level)?;
+        let mut reader = PartReader::new(folder, &format!("prior.{level}."));
+        let mut prior = config.hollow(device)?;
+        reader.fill(&mut prior, "", device)?;
+        let decoder = Self::assemble(prior, layers(&mut reader, config))?;
+        reader.finish()?;
+        Ok(decoder)
+    }
+
+    /// Reads all weights of a level once and lets go of them: whether [`open`](Self::open) would find a fault.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn check(folder: &ModelFolder, level: usize) -> Result<(), ModelError> {
+        let (config, device) = (folder.prior_config(level)?, Device::flex());
+        let mut reader = PartReader::new(folder, &format!("prior.{level}."));
+        reader.fill(&mut config.hollow(&device)?, "", &device)?;
+        layers(&mut reader, config).try_for_each(|layer| layer.map(drop))?;
+        reader.finish()
+    }
+
+    /// Takes the weights of a prior in memory.
+    ///
+    /// # Errors
+    /// If the attention cannot be run one token ahead.
+    pub fn new(mut prior: Prior) -> Result<Self, ModelError> {
+        let layers = std::mem::take(&mut prior.network.transformer.layers);
+        Self::assemble(prior, layers.into_iter().map(Ok))
+    }
+
+    /// Puts a prior without layers and its layers together.
+    fn assemble(mut prior: Prior, layers: impl Iterator<Item = Result<Layer, ModelError>>) -> Result<Self, ModelError> {
+        let config = prior.config().clone();
+        let sizes = &config.transformer;
+        let network = &mut prior.network;
+        let weights = TransformerWeights {
+            width: sizes.width,
+            heads: sizes.heads,
+            context: sizes.context,
+            blocks: sizes.blocks,
+            prime: sizes.prime_keys(),
+            residual_scale: network.transformer.scale as f32,
+            vocab: config.vocabulary(),
+            embedding: take(&mut network.x_emb.weight)?,
+            position: take(&mut network.pos_emb)?,
+            output: network.x_out.as_mut().map(|table| take(&mut table.weight)).transpose()?,
+            add_condition_after: !config.merged_decoder,
+        };
+        let engine = Decoder::new(weights, layers.map(|layer| weights_of(layer?)))?;
+        Ok(Self { prior, engine })
+    }
+}
+
+/// The layers of a prior's transformer, read one at a time. With the first faulty one the rest is read as well, so that the
+/// error names all faults.
+fn layers(reader: &mut PartReader<'_>, config: &PriorConfig) -> impl Iterator<Item = Result<Layer, ModelError>> {
+    // On their way to the engine, they pass through the CPU's memory whatever the device of the rest.
+    let device = Device::flex();
+    let read = move |reader: &mut PartReader<'_>, d: usize| -> Result<Layer, ModelError> {
+        let mut layer = config.transformer.layer(d, &mut Random::idle(), &device)?;
+        reader.fill(&mut layer, &format!("prior.transformer._attn_mods.{d}."), &device)?;
+        Ok(layer)
+    };
+    let depth = config.transformer.depth;
+    (0..depth).map(move |d| {
+        let layer = read(reader, d)?;
+        if !reader.is_sound() {
+            (d + 1..depth).try_for_each(|d| read(reader, d).map(drop))?;
+            reader.finish()?;
+        }
+        Ok(layer)
+    })
+}
+
+/// Takes the values of a table, which stays behind as one row of zeros: its place is in the engine from here on.
+fn take(table: &mut Tensor<2>) -> Result<Vec<f32>, ModelError> {
+    let [_, width] = table.dims();
+    let nothing = Tensor::zeros([1, width], &table.device());
+    values(std::mem::replace(table, nothing))
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, ModelError> {
+    tensor.into_data().try_into_vec().map_err(|error| ModelError::Weights(error.to_string()))
+}
+
+fn linear(layer: DenseLinear) -> Result<Linear, ModelError> {
+    let [inputs, outputs] = layer.w.dims();
+    Ok(Linear { w: values(layer.w)?, b: values(layer.b)?, inputs, outputs })
+}
+
+fn norm(layer: DenseNorm) -> Result<Norm, ModelError> {
+    Ok(Norm { g: values(layer.weight)?, b: values(layer.bias)? })
+}
+
+fn weights_of(layer: Layer) -> Result<LayerWeights, ModelError> {
+    Ok(LayerWeights {
+        attn_func: layer.attn.func,
+        ln_0: norm(layer.ln_0)?,
+        c_attn: linear(layer.attn.c_attn)?,
+        encoder_kv: layer.attn.c_enc_kv.map(linear).transpose()?,
+        c_proj: linear(layer.attn.c_proj)?,
+        ln_1: norm(layer.ln_1)?,
+        c_fc: linear(layer.c_fc)?,
+        mlp_proj: linear(layer.c_proj)?,
+    })
+}

@@ -1,0 +1,97 @@
+//! The weights of one part of a model: its shards one at a time, its faults all together.
+
+use super::ModelFolder;
+use super::safetensors_file::SafetensorsFile;
+use crate::ModelError;
+use crate::nn::{Parameters, each_parameter};
+use burn::tensor::Device;
+use std::collections::BTreeSet;
+
+/// Faults that a message lists.
+const LISTED: usize = 8;
+
+/// Reads the weights behind a prefix into the networks that want them, a piece of the part at a time.
+pub(crate) struct PartReader<'a> {
+    folder: &'a ModelFolder,
+    prefix: String,
+    /// The shard that was read last. Weights are asked for in the order in which they were written, or nearly.
+    shard: Option<(&'a str, SafetensorsFile<'static>)>,
+    /// Names that nobody asked for so far.
+    left: BTreeSet<&'a str>,
+    faults: Vec<String>,
+}
+
+impl<'a> PartReader<'a> {
+    pub(crate) fn new(folder: &'a ModelFolder, prefix: &str) -> Self {
+        let left = folder.names().filter(|name| name.starts_with(prefix)).collect();
+        Self { folder, prefix: prefix.to_owned(), shard: None, left, faults: Vec::new() }
+    }
+
+    /// Puts weights into a piece whose names stand behind `within`. Weights that are missing or don't fit are noted.
+    ///
+    /// # Errors
+    /// If a shard cannot be read.
+    pub(crate) fn fill(
+        &mut self,
+        piece: &mut impl Parameters,
+        within: &str,
+        device: &Device,
+    ) -> Result<(), ModelError> {
+        let trained = device.is_autodiff();
+        let mut result = Ok(());
+        each_parameter(piece, |name, mut parameter| {
+            let full = format!("{}{within}{name}", self.prefix);
+            if result.is_err() {
+                return;
+            }
+            match self.values(&full, &parameter.shape()) {
+                Ok(Some(values)) => parameter.set(values, device, trained),
+                Ok(None) => {}
+                Err(error) => result = Err(error),
+            }
+        });
+        result
+    }
+
+    /// Values of a tensor of this shape; `None` and a note if there is none such.
+    fn values(&mut self, name: &str, shape: &[usize]) -> Result<Option<Vec<f32>>, ModelError> {
+        self.left.remove(name);
+        let Some(file) = self.folder.shard(name) else {
+            self.faults.push(format!("`{name}` is missing"));
+            return Ok(None);
+        };
+        let shard = match self.shard.take().filter(|(open, _)| *open == file) {
+            Some((_, shard)) => shard,
+            None => self.folder.open_shard(file)?,
+        };
+        let values = match shard.shape(name) {
+            Some(found) if found == shape => shard.values(name).map_err(|error| error.to_string()),
+            Some(found) => Err(format!("`{name}` is {found:?}, not {shape:?}")),
+            None => Err(format!("`{name}` is not in its shard")),
+        };
+        self.shard = Some((file, shard));
+        Ok(values.map_err(|fault| self.faults.push(fault)).ok())
+    }
+
+    /// Whether nothing was wrong so far.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.faults.is_empty()
+    }
+
+    /// Says what was wrong, once all pieces are filled.
+    ///
+    /// # Errors
+    /// Names weights that are missing, superfluous, of other sizes, or not finite.
+    pub(crate) fn finish(&self) -> Result<(), ModelError> {
+        let superfluous = self.left.iter().map(|name| format!("`{name}` is not part of the model"));
+        let faults: Vec<String> = self.faults.iter().cloned().chain(superfluous).collect();
+        if faults.is_empty() {
+            return Ok(());
+        }
+        let listed = faults.len().min(LISTED);
+        let more = faults.len() - listed;
+        let tail = if more > 0 { format!("; and {more} more") } else { String::new() };
+        let place = self.folder.index_place();
+        Err(ModelError::Weights(format!("{place}: {}{tail}", faults[..listed].join("; "))))
+    }
+}
