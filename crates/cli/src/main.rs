@@ -24,6 +24,8 @@ enum Verb {
     Encode(commands::encode::Arguments),
     /// Turn tokens into sound
     Decode(commands::decode::Arguments),
+    /// Write what a prior makes of a recording: the hidden states of a layer
+    Embed(commands::embed::Arguments),
     /// Train a codec, a prior or an upsampler from a recipe
     Train(commands::train::Arguments),
     /// Prepare recordings for training
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Verb::Sample(arguments) => commands::sample::run(*arguments),
         Verb::Encode(arguments) => commands::encode::run(arguments),
         Verb::Decode(arguments) => commands::decode::run(arguments),
+        Verb::Embed(arguments) => commands::embed::run(arguments),
         Verb::Train(arguments) => commands::train::run(arguments),
         Verb::Data(verb) => commands::data::run(verb),
         Verb::Eval(verb) => commands::eval::run(verb),

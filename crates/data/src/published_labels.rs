@@ -69,6 +69,24 @@ impl PublishedLabels {
         Self { names, tables: None }
     }
 
+    /// Whether rows are named by their number alone.
+    #[must_use]
+    pub fn is_by_number(&self) -> bool {
+        self.tables.is_none()
+    }
+
+    /// Name of an artist's row: the first in alphabetical order that has it, or its number.
+    #[must_use]
+    pub fn artist_name(&self, row: u32) -> String {
+        name(self.tables.as_ref().map(|tables| &tables.0), row)
+    }
+
+    /// Name of a genre's row.
+    #[must_use]
+    pub fn genre_name(&self, row: u32) -> String {
+        name(self.tables.as_ref().map(|tables| &tables.1), row)
+    }
+
     /// Reads a table's JSON, `{"artists": [["name", row], ..], "genres": [["name", row], ..]}`. `path` is for messages.
     ///
     /// # Errors
@@ -138,6 +156,14 @@ impl PublishedLabels {
     }
 }
 
+fn name(table: Option<&Table>, row: u32) -> String {
+    let known = |table: &Table| table.iter().find(|(_, known)| **known == row).map(|(name, _)| name.clone());
+    match row {
+        0 => UNKNOWN.to_string(),
+        row => table.and_then(known).unwrap_or_else(|| row.to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -165,6 +191,8 @@ mod tests {
         assert_eq!(v3.genre_blend("Jazz Fusion").unwrap(), [(6, 1.0)]);
         assert_eq!(v3.genre_blend("R&B:1,rock:1").unwrap(), [(7, 0.5), (2, 0.5)]);
         assert_eq!(v3.artist_blend("unknown").unwrap(), [(0, 1.0)]);
+        assert_eq!([v2.artist_name(3), v3.artist_name(3), v3.genre_name(0)], ["miles_davis", "miles davis", "unknown"]);
+        assert_eq!([v3.genre_name(99), PublishedLabels::by_number(V2).artist_name(3)], ["99", "3"]);
     }
 
     #[test]

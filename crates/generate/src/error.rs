@@ -1,5 +1,6 @@
 //! What can go wrong on the way from a request to sound.
 
+use orchestrion_data::DataError;
 use orchestrion_model::ModelError;
 
 use crate::{DrawError, RequestError, SessionError, SettingsError, WindowError};
@@ -13,6 +14,9 @@ pub enum GenerateError {
     /// The session file cannot be read, written or owned.
     #[error(transparent)]
     Session(#[from] SessionError),
+    /// A table of labels or the words are not what they should be.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// The lengths of a level make no windows.
     #[error("level {level}: {source}")]
     Windows {
@@ -57,6 +61,14 @@ pub enum GenerateError {
         level: usize,
         /// The take.
         take: usize,
+    },
+    /// A recording so long that its states would not fit.
+    #[error("{tokens} states of {width} values are more than 1 GiB; hint: ask for their mean, or for fewer seconds")]
+    TooManyStates {
+        /// Tokens of the recording.
+        tokens: usize,
+        /// Values of a state.
+        width: usize,
     },
     /// Logits that are no distribution.
     #[error("level {level}, take {take}, token {position}: {source}")]

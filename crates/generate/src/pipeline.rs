@@ -72,8 +72,7 @@ impl Run<'_> {
 
         for plan in layout.windows(session.done(level)) {
             let mut rows = Vec::with_capacity(takes);
-            for first in (0..takes).step_by(session.request().max_batch) {
-                let batch = first..takes.min(first.saturating_add(session.request().max_batch));
+            for batch in batches(takes, session.request().max_batch) {
                 rows.extend(self.make_window(prior.as_mut(), &mut sampler, session, level, plan, batch)?);
             }
             session.append(level, &rows);
@@ -99,7 +98,7 @@ impl Run<'_> {
     ) -> Result<Vec<Vec<u32>>, GenerateError> {
         let failed = |source| GenerateError::Model { level, source };
         let WindowPlan { start, length, known } = plan;
-        let labels: Vec<Labels> = batch.clone().map(|take| session.labels(take)).collect();
+        let labels: Vec<Labels> = batch.clone().map(|take| session.labels(level, take)).collect();
         let upper = upper_codes(session, level, plan, batch.clone())?;
         prior.begin(&Window { start, length, labels: &labels, upper: upper.as_deref() }).map_err(failed)?;
 
@@ -135,6 +134,11 @@ impl Run<'_> {
         }
         Ok(rows)
     }
+}
+
+/// Takes that run through a prior together: as many as may, and at last those that are left.
+fn batches(takes: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..takes).step_by(most).map(move |first| first..takes.min(first.saturating_add(most)))
 }
 
 /// A prior of another codec would draw tokens that mean something else.
@@ -177,4 +181,26 @@ fn upper_codes(
     let codes = |take| session.stream(level + 1, take).get(plan.start / ratio..plan.end() / ratio);
     let codes: Option<Vec<&[u32]>> = batch.map(codes).collect();
     codes.map(Some).ok_or(RequestError::MissingAbove { level, above: level + 1 }.into())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    /// Splits printed by the original program.
+    #[test]
+    fn batches_jukebox_parity() {
+        let Some(folder) = std::env::var_os("ORCHESTRION_JUKEBOX_FIXTURES") else { return };
+        let text = std::fs::read_to_string(std::path::Path::new(&folder).join("values.json")).unwrap();
+        let values: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for case in values["chunks"].as_array().unwrap() {
+            let count = |value: &serde_json::Value| value.as_u64().unwrap() as usize;
+            let split: Vec<usize> =
+                batches(count(&case["length"]), count(&case["size"])).map(|batch| batch.len()).collect();
+            let golden: Vec<usize> = case["out"].as_array().unwrap().iter().map(count).collect();
+            assert_eq!(split, golden, "{case}");
+        }
+    }
 }

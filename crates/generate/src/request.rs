@@ -1,9 +1,9 @@
 //! What to make: lengths, takes, labels, and how each level is sampled.
 
-use orchestrion_model::condition::{Blend, Labels};
+use orchestrion_model::condition::Labels;
 use serde::{Deserialize, Serialize};
 
-use crate::{SamplerSettings, SettingsError, SongShape};
+use crate::{RequestError, SamplerSettings, SongShape, TakeLabels};
 
 /// Longest song unless the request raises the limit, in seconds.
 pub const DEFAULT_LIMIT_SECONDS: f64 = 3600.0;
@@ -21,23 +21,6 @@ pub struct LevelRequest {
     /// Distance of window starts as a share of the prior's context, in `(0, 1]`. Smaller means more context for each
     /// new token and more work.
     pub hop_fraction: f64,
-}
-
-/// Who and what a take sounds like.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TakeLabels {
-    /// Rows of the artist table.
-    pub artist: Blend,
-    /// Rows of the genre table.
-    pub genre: Blend,
-}
-
-impl Default for TakeLabels {
-    /// Unknown artist, unknown genre.
-    fn default() -> Self {
-        Self { artist: vec![(0, 1.0)], genre: vec![(0, 1.0)] }
-    }
 }
 
 /// Takes of a song to make.
@@ -105,11 +88,22 @@ impl SampleRequest {
         if tokens > MAX_TOKENS as f64 { Err(RequestError::TooManyTokens(tokens)) } else { Ok(()) }
     }
 
-    /// Labels of a take, with the timing in samples. Takes beyond the last labels share the first.
-    pub(crate) fn model_labels(&self, shape: &SongShape, take: usize) -> Labels {
-        let TakeLabels { artist, genre } = self.labels.get(take).or(self.labels.first()).cloned().unwrap_or_default();
-        let total_length = shape.samples(self.song_seconds.unwrap_or(self.seconds));
-        Labels { artist, genre, total_length, offset: 0, lyrics: Vec::new() }
+    /// Labels of a take for the prior of a level, with the timing in samples.
+    pub(crate) fn model_labels(&self, shape: &SongShape, level: usize, take: usize) -> Labels {
+        let take = self.take_labels(take);
+        let (artist, genre) = take.of_level(level);
+        Labels {
+            artist: artist.clone(),
+            genre: genre.clone(),
+            total_length: shape.samples(self.song_seconds.unwrap_or(take.offset_seconds + self.seconds)),
+            offset: shape.samples(take.offset_seconds),
+            lyrics: take.lyrics.map(|lyrics| lyrics.tokens).unwrap_or_default(),
+        }
+    }
+
+    /// Labels of a take. Takes beyond the last labels share the first.
+    pub fn take_labels(&self, take: usize) -> TakeLabels {
+        self.labels.get(take).or(self.labels.first()).cloned().unwrap_or_default()
     }
 
     fn validate_length(&self, shape: &SongShape) -> Result<(), RequestError> {
@@ -122,12 +116,19 @@ impl SampleRequest {
             let shortest = shape.seconds(shape.levels.len() - 1, 1);
             return Err(RequestError::TooShort { given: self.seconds, shortest });
         }
-        match self.song_seconds {
-            Some(given) if !acceptable(given) || given < self.seconds => {
-                Err(RequestError::SongSeconds { given, seconds: self.seconds, limit })
+        for TakeLabels { offset_seconds: offset, .. } in &self.labels {
+            let end = offset + self.seconds;
+            if !(*offset >= 0.0 && end <= limit) {
+                return Err(RequestError::Offset { given: *offset, end, limit });
             }
-            _ => Ok(()),
+            match self.song_seconds {
+                Some(given) if !acceptable(given) || given < end => {
+                    return Err(RequestError::SongSeconds { given, end, limit });
+                }
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     fn validate_levels(&self, count: usize) -> Result<(), RequestError> {
@@ -153,153 +154,8 @@ impl SampleRequest {
         if self.labels.len() != 1 && self.labels.len() != self.takes {
             return Err(RequestError::Labels { given: self.labels.len(), takes: self.takes });
         }
-        for (take, TakeLabels { artist, genre }) in self.labels.iter().enumerate() {
-            for (table, blend) in [("artist", artist), ("genre", genre)] {
-                if blend.is_empty() || blend.iter().any(|(_, weight)| !weight.is_finite()) {
-                    return Err(RequestError::Blend { take, table });
-                }
-            }
-        }
-        Ok(())
+        self.labels.iter().enumerate().try_for_each(|(take, labels)| labels.validate(take, self.sampling.len()))
     }
-}
-
-/// A request that cannot be served.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum RequestError {
-    /// Zero, negative, not a number, or beyond the limit.
-    #[error("cannot make {given} seconds; hint: ask for more than 0 and at most {limit} seconds")]
-    Seconds {
-        /// Seconds asked for.
-        given: f64,
-        /// The limit.
-        limit: f64,
-    },
-    /// Less than one token.
-    #[error("{given} seconds are shorter than one top-level token; hint: ask for at least {shortest:.4} seconds")]
-    TooShort {
-        /// Seconds asked for.
-        given: f64,
-        /// Length of a token.
-        shortest: f64,
-    },
-    /// The song would be shorter than the part of it that is made.
-    #[error(
-        "a song of {given} seconds has no part of {seconds}; hint: use a song length from {seconds} to {limit} seconds"
-    )]
-    SongSeconds {
-        /// Length of the song.
-        given: f64,
-        /// Length to make.
-        seconds: f64,
-        /// The limit.
-        limit: f64,
-    },
-    /// A session whose number of takes would change.
-    #[error("a session of {takes} takes cannot go on with {given}; hint: start a new session for more takes")]
-    TakesChanged {
-        /// Takes asked for.
-        given: usize,
-        /// Takes of the session.
-        takes: usize,
-    },
-    /// None or too many.
-    #[error("cannot make {0} takes; hint: ask for 1 to {MAX_TAKES}")]
-    Takes(usize),
-    /// Zero rows at once.
-    #[error("batches of 0 takes make nothing; hint: use 1 or more")]
-    MaxBatch,
-    /// More than a session holds.
-    #[error("the request comes to {0:.3e} tokens, a session holds {MAX_TOKENS}; hint: ask for fewer takes or seconds")]
-    TooManyTokens(f64),
-    /// Sampling settings that don't match the levels.
-    #[error("sampling settings for {given} levels, but the model has {levels}; hint: give one setting for each level")]
-    Sampling {
-        /// Settings given.
-        given: usize,
-        /// Levels of the model.
-        levels: usize,
-    },
-    /// A sampler out of range.
-    #[error("level {level}: {source}")]
-    Sampler {
-        /// The level.
-        level: usize,
-        /// What is out of range.
-        source: SettingsError,
-    },
-    /// Hop fraction outside `(0, 1]`.
-    #[error("level {level}: a hop fraction of {given} is outside (0, 1]; hint: 0.5 is usual, 0.125 for the top level")]
-    HopFraction {
-        /// The level.
-        level: usize,
-        /// The fraction.
-        given: f64,
-    },
-    /// No level to make.
-    #[error("no level to make; hint: name at least one")]
-    NoLevels,
-    /// A level that does not exist, or is named twice.
-    #[error("level {level} does not exist or is named twice; hint: use each of 0 to {} at most once", count - 1)]
-    Level {
-        /// The level.
-        level: usize,
-        /// Levels of the model.
-        count: usize,
-    },
-    /// A level without the one above.
-    #[error(
-        "level {level} follows the tokens of level {above}, which are not all there; hint: make level {above} too, or give its tokens"
-    )]
-    MissingAbove {
-        /// Level to make.
-        level: usize,
-        /// The level above.
-        above: usize,
-    },
-    /// Labels that don't match the takes.
-    #[error("{given} sets of labels for {takes} takes; hint: give one for all, or one a take")]
-    Labels {
-        /// Sets given.
-        given: usize,
-        /// Takes asked for.
-        takes: usize,
-    },
-    /// An empty blend, or a weight that is not a number.
-    #[error(
-        "the {table} of take {take} is empty or has a weight that is not a number; hint: give names with plain weights"
-    )]
-    Blend {
-        /// The take.
-        take: usize,
-        /// `artist` or `genre`.
-        table: &'static str,
-    },
-    /// A prompt longer than the song.
-    #[error(
-        "level {level}: {given} tokens are there, but the song has only {total}; hint: ask for {seconds:.2} seconds or more, or shorten the prompt"
-    )]
-    PromptTooLong {
-        /// The level.
-        level: usize,
-        /// Tokens there.
-        given: usize,
-        /// Tokens of the song.
-        total: usize,
-        /// Seconds that the tokens take.
-        seconds: f64,
-    },
-    /// Given tokens that don't fit the levels, takes or codebooks.
-    #[error("level {level}: {what}; hint: give tokens of this model's own codec, as many rows as takes, or one row")]
-    Tokens {
-        /// The level.
-        level: usize,
-        /// What is wrong.
-        what: String,
-    },
-    /// A codec whose levels cannot be made one after the other.
-    #[error("the codec does not fit: {0}; hint: use a codec whose levels have one codebook and nested hop lengths")]
-    Shape(String),
 }
 
 #[cfg(test)]
@@ -329,6 +185,12 @@ mod tests {
             assert!(matches!(refusal(|r| r.seconds = seconds), RequestError::Seconds { .. }), "{seconds} s");
         }
         assert!(matches!(refusal(|r| r.seconds = 0.01), RequestError::TooShort { .. }));
+        for offset in [-1.0, f64::NAN, 3590.0] {
+            let error = refusal(|r| r.labels[0].offset_seconds = offset);
+            assert!(matches!(error, RequestError::Offset { .. }), "{offset} s");
+        }
+        let late = |r: &mut SampleRequest| (r.labels[0].offset_seconds, r.song_seconds) = (15.0, Some(30.0));
+        assert!(matches!(refusal(late), RequestError::SongSeconds { end: 35.0, .. }));
         for song in [19.0, f64::NAN, 1e9] {
             assert!(matches!(refusal(|r| r.song_seconds = Some(song)), RequestError::SongSeconds { .. }), "{song} s");
         }

@@ -128,9 +128,9 @@ impl Session {
         self.streams.get(level).and_then(|takes| takes.get(take)).map_or(&[], Vec::as_slice)
     }
 
-    /// Labels of one take, with timing.
-    pub fn labels(&self, take: usize) -> Labels {
-        self.request.model_labels(&self.shape, take)
+    /// Labels of one take for the prior of a level, with timing and words.
+    pub fn labels(&self, level: usize, take: usize) -> Labels {
+        self.request.model_labels(&self.shape, level, take)
     }
 
     /// The windows in which a prior of the given context makes a level.

@@ -221,12 +221,11 @@ mod tests {
         }
     }
 
-    /// Starts printed by the original program, and the windows of a whole run at three levels.
+    /// Starts printed by the original program.
     #[test]
     fn windows_jukebox_parity() {
         let Some(folder) = std::env::var_os("ORCHESTRION_JUKEBOX_FIXTURES") else { return };
-        let folder = std::path::Path::new(&folder);
-        let text = std::fs::read_to_string(folder.join("values.json")).unwrap();
+        let text = std::fs::read_to_string(std::path::Path::new(&folder).join("values.json")).unwrap();
         let values: serde_json::Value = serde_json::from_str(&text).unwrap();
         for case in values["starts"].as_array().unwrap() {
             let number = |key: &str| case[key].as_u64().unwrap() as usize;
@@ -235,19 +234,5 @@ mod tests {
             let layout = WindowLayout::new(number("total"), number("n_ctx"), number("hop"), 1).unwrap();
             assert_eq!(layout.starts().collect::<Vec<_>>(), golden, "{case}");
         }
-
-        let bytes = std::fs::read(folder.join("pipeline_windows.safetensors")).unwrap();
-        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-        let table = file.tensor("out.windows_level_start_have_new").unwrap();
-        let golden: Vec<usize> =
-            table.data().chunks_exact(8).map(|x| i64::from_le_bytes(x.try_into().unwrap()) as usize).collect();
-        let made: Vec<usize> = [(2, 48, 0.25, 1), (1, 192, 0.5, 4), (0, 768, 0.5, 4)]
-            .into_iter()
-            .flat_map(|(level, total, fraction, ratio)| {
-                let layout = WindowLayout::from_fraction(total, 32, fraction, ratio).unwrap();
-                layout.windows(0).flat_map(move |w| [level, w.start, w.known, w.new_tokens()])
-            })
-            .collect();
-        assert_eq!(made, golden);
     }
 }

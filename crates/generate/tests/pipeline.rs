@@ -6,8 +6,8 @@ mod pretend;
 
 use orchestrion_data::{TokenStream, Tokens};
 use orchestrion_generate::{
-    Cancel, Event, GenerateError, RequestError, Run, SampleRequest, Session, SessionFile, TakeLabels, decode_take,
-    forecast_level,
+    Cancel, Event, GenerateError, LevelLabels, Lyrics, RequestError, Run, SampleRequest, Session, SessionFile,
+    TakeLabels, decode_take, forecast_level,
 };
 use orchestrion_model::ModelError;
 use orchestrion_model::codec::{Codec, CodecSpec, StreamSpec};
@@ -20,8 +20,14 @@ fn request() -> SampleRequest {
     request.takes = 3;
     request.seed = 17;
     request.song_seconds = Some(30.0);
-    request.labels =
-        (0..3).map(|take| TakeLabels { artist: vec![(take, 0.7), (9, 0.3)], genre: vec![(take + 1, 1.0)] }).collect();
+    let labels = |take| TakeLabels {
+        artist: vec![(take, 0.7), (9, 0.3)],
+        genre: vec![(take + 1, 1.0)],
+        levels: [(1, LevelLabels { artist: vec![(take + 5, 1.0)], genre: vec![(0, 1.0)] })].into(),
+        offset_seconds: f64::from(take) / 4.0,
+        lyrics: Some(Lyrics { text: "la".into(), tokens: vec![take + 1, 1] }),
+    };
+    request.labels = (0..3).map(labels).collect();
     request.sampling[1].sampler.top_k = Some(5);
     request.sampling[0].sampler.top_p = Some(0.9);
     request

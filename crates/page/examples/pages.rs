@@ -7,7 +7,7 @@ use std::f64::consts::TAU;
 
 use orchestrion_page::{
     Chart, FrequencyLabel, LevelSound, Line, Measurements, Rendition, Row, SamplePage, Scale, Sound, SoundFormat,
-    Spectrogram, Take, Track, TrainingPage, Waveform,
+    Spectrogram, Take, Track, TrainingPage, Waveform, Word,
 };
 
 const RATE: u32 = 22_050;
@@ -41,6 +41,7 @@ fn sample_page() -> SamplePage {
                 }
             })
             .collect(),
+        lyrics: words(),
         settings: [
             ("Model", "tiny · version 0"),
             ("Artist", "Josh Woodward"),
@@ -59,6 +60,20 @@ fn sample_page() -> SamplePage {
         measurements: Measurements { loudness: -16.2 - index as f64, peak: -1.0, silence: 0.013 },
     };
     SamplePage { title: "A slow waltz for two pipes".to_owned(), takes: (0..3).map(take).collect() }
+}
+
+/// Words of a made-up song, a word each half second from the third second on.
+fn words() -> Vec<Word> {
+    let text = "Wind the handle, hear the bellows fill,\nseven pipes are waiting on the sill.\n\nTurn it slower, let the waltz\nrun still.";
+    let lines = text.split_inclusive(['\n', ' ']);
+    lines
+        .enumerate()
+        .map(|(index, piece)| {
+            let word = piece.trim_end();
+            let start = Some(2.0 + 0.5 * index as f64).filter(|start| *start < SECONDS);
+            Word { text: word.to_owned(), gap: piece[word.len()..].to_owned(), start }
+        })
+        .collect()
 }
 
 fn training_page() -> TrainingPage {

@@ -3,6 +3,7 @@
 use crate::error::PageError;
 use crate::escape::html;
 use crate::layout;
+use crate::lyrics::{self, Word};
 use crate::picture::Spectrogram;
 use crate::player::{Mark, Player, Rendition, Sound, Track};
 use crate::waveform::Waveform;
@@ -46,6 +47,8 @@ pub struct Take {
     pub prompt_seconds: Option<f64>,
     /// The finished levels in any order, at least one.
     pub levels: Vec<LevelSound>,
+    /// The words that were to be sung; none without lyrics.
+    pub lyrics: Vec<Word>,
     /// Model, seed, labels, temperature and the like, in the order of the page.
     pub settings: Vec<(String, String)>,
     /// The command line that makes this take again.
@@ -106,7 +109,7 @@ impl Take {
         }
     }
 
-    /// Measurements, settings and command.
+    /// Words, measurements, settings and command.
     fn details(&self) -> String {
         let measured = self.measurements;
         let numbers = [
@@ -121,9 +124,10 @@ impl Take {
             })
             .collect();
         format!(
-            "<div class=\"details\">\n<section><h3>Measured</h3>\n<dl class=\"numbers\">\n{numbers}</dl></section>\n\
+            "{}<div class=\"details\">\n<section><h3>Measured</h3>\n<dl class=\"numbers\">\n{numbers}</dl></section>\n\
              <section><h3>Settings</h3>\n{}</section>\n\
              <section class=\"wide\"><h3>Make it again</h3>\n{}</section>\n</div>\n",
+            lyrics::panel(&self.lyrics),
             layout::pairs(&self.settings),
             layout::copyable("Command line", &self.command),
         )

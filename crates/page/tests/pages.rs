@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use orchestrion_page::{
     Chart, FrequencyLabel, LevelSound, Line, Mark, Measurements, PageError, Rendition, Row, SamplePage, Scale, Sound,
-    SoundFormat, Spectrogram, Take, Track, TrainingPage, Waveform, charts_by_name,
+    SoundFormat, Spectrogram, Take, Track, TrainingPage, Waveform, Word, charts_by_name,
 };
 
 const HOSTILE: &str = "</script><script>alert(1)</script>'\"><img src=https://evil.example/x onerror=a>\u{2028}";
@@ -37,6 +37,10 @@ fn sample_page(text: &str) -> SamplePage {
         sample_rate: 22_050,
         prompt_seconds: Some(5.0),
         levels: vec![level(0, 32), level(1, 128), level(2, 256)],
+        lyrics: vec![
+            Word { text: text.to_owned(), gap: format!("{text}\n"), start: Some(0.5) },
+            Word { text: text.to_owned(), gap: String::new(), start: None },
+        ],
         settings: vec![(text.to_owned(), text.to_owned())],
         command: text.to_owned(),
         measurements: Measurements { loudness: -14.26, peak: f64::NEG_INFINITY, silence: 0.5 },

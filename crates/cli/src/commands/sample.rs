@@ -1,14 +1,16 @@
 //! `orchestrion sample`.
 
+use super::sample_alignment;
+use super::sample_labels::{self, LabelOptions};
 use super::sample_output::Output;
 use crate::failure::Failure;
 use crate::model::{self, DeviceChoice, EMBEDDED, ModelChoice};
 use crate::progress::Meter;
 use burn::tensor::Device;
-use orchestrion_data::{LabelTable, Tokens};
+use orchestrion_data::Tokens;
 use orchestrion_generate::{
     Cancel, Event, GenerateError, LevelRequest, Run, SampleRequest, SamplerSettings, Session, SessionFile, SongShape,
-    TakeLabels, decode_take,
+    decode_take,
 };
 use orchestrion_model::codec::{Codec, VqVae};
 use orchestrion_model::prior::{PriorDecoder, TokenModel};
@@ -23,12 +25,8 @@ const SECONDS: f64 = 20.0;
 pub struct Arguments {
     #[command(flatten)]
     model: ModelChoice,
-    /// Artist, or a blend: `fiddle-band:0.7,organ:0.3` (see `orchestrion model info`)
-    #[arg(long, value_name = "NAME")]
-    artist: Option<String>,
-    /// Genre, or a blend
-    #[arg(long, value_name = "NAME")]
-    genre: Option<String>,
+    #[command(flatten)]
+    labels: LabelOptions,
     /// Length to make, a prompt included [default: 20]
     #[arg(long, allow_negative_numbers = true)]
     seconds: Option<f64>,
@@ -110,7 +108,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     .map_err(|e| Failure::new(format!("cannot listen for interrupts: {e}")))?;
     eprintln!("seed {}, model {identity}, session `{}`", session.request().seed, file.path().display());
 
-    let mut output = Output::new(out, arguments.format, &folder, &identity, &session, prompt_seconds);
+    let mut output = Output::new(out, arguments.format, &folder, &identity, &session, prompt_seconds)?;
     for level in session.pending_levels() {
         make_level(&folder, &file, &mut session, &cancel, level).map_err(|error| stopped(error, &arguments, &file))?;
     }
@@ -121,7 +119,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             }
         }
     }
-    output.finish(&session, arguments.json)
+    let words = sample_alignment::words(&folder, &session, &cancel).map_err(|e| stopped(e, &arguments, &file))?;
+    output.finish(&session, &words, arguments.json)
 }
 
 /// Makes one level with a progress bar.
@@ -184,7 +183,7 @@ fn begin(
     if let Some(path) = &arguments.continue_from {
         let (file, mut session) = SessionFile::open(path)?;
         session.check_model(identity)?;
-        let request = revise(arguments, session.request().clone(), folder.config())?;
+        let request = revise(arguments, session.request().clone(), folder)?;
         if request != *session.request() {
             session.revise(request)?;
             check_priors(folder, &session)?;
@@ -195,7 +194,8 @@ fn begin(
     let shape = SongShape::of(&codec.spec())?;
     let mut request = SampleRequest::new(SECONDS, shape.levels.len());
     request.seed = new_seed();
-    defaults(&mut request, folder.config())?;
+    defaults(&mut request, folder.config());
+    sample_labels::defaults(&mut request, folder)?;
     let (mut prompt, mut prompt_seconds) = (None, None);
     if let Some(path) = &arguments.upsample {
         let tokens = Tokens::load(path)?;
@@ -204,7 +204,7 @@ fn begin(
         request.takes = tokens.batch();
         prompt = Some(tokens);
     }
-    let mut request = revise(arguments, request, folder.config())?;
+    let mut request = revise(arguments, request, folder)?;
     if let Some(path) = &arguments.prompt {
         // The request is checked first: a wrong length should not cost the encoding of a long recording.
         request.validate(&shape)?;
@@ -235,7 +235,7 @@ fn check_priors(folder: &ModelFolder, session: &Session) -> Result<(), Failure> 
         PriorDecoder::check(folder, level)?;
         let labels = folder.config().priors.get(&level).and_then(|prior| prior.labels.as_ref());
         if let Some(timing) = labels.and_then(|labels| labels.timing.as_ref()) {
-            timing.check(session.labels(0).total_length, session.shape().sample_rate)?;
+            timing.check(session.labels(level, 0).total_length, session.shape().sample_rate)?;
         }
     }
     Ok(())
@@ -248,7 +248,7 @@ fn new_seed() -> u64 {
 }
 
 /// What the model says about itself.
-fn defaults(request: &mut SampleRequest, config: &ModelConfig) -> Result<(), Failure> {
+fn defaults(request: &mut SampleRequest, config: &ModelConfig) {
     let sampling = &config.sampling;
     for (level, settings) in request.sampling.iter_mut().enumerate() {
         if let Some(t) = sampling.temperature.get(level) {
@@ -260,24 +260,10 @@ fn defaults(request: &mut SampleRequest, config: &ModelConfig) -> Result<(), Fai
         }
     }
     request.song_seconds = sampling.song_seconds;
-    let table = table(config);
-    if let Some(label) = request.labels.first_mut() {
-        if let Some(artist) = &sampling.artist {
-            label.artist = table.artist_blend(artist)?;
-        }
-        if let Some(genre) = &sampling.genre {
-            label.genre = table.genre_blend(genre)?;
-        }
-    }
-    Ok(())
-}
-
-fn table(config: &ModelConfig) -> LabelTable {
-    LabelTable { artists: config.artists.clone(), genres: config.genres.clone() }
 }
 
 /// Lays the command line over a request.
-fn revise(arguments: &Arguments, mut request: SampleRequest, config: &ModelConfig) -> Result<SampleRequest, Failure> {
+fn revise(arguments: &Arguments, mut request: SampleRequest, folder: &ModelFolder) -> Result<SampleRequest, Failure> {
     if let Some(seconds) = arguments.seconds {
         request.seconds = seconds;
     }
@@ -293,21 +279,7 @@ fn revise(arguments: &Arguments, mut request: SampleRequest, config: &ModelConfi
     if !arguments.levels.is_empty() {
         request.levels = arguments.levels.clone();
     }
-    let table = table(config);
-    let mut label = request.labels.first().cloned().unwrap_or_default();
-    if arguments.artist.is_some() || arguments.genre.is_some() {
-        // One named label alone: the other is unknown rather than the model's default for another style.
-        label = TakeLabels::default();
-    }
-    if let Some(artist) = &arguments.artist {
-        label.artist = table.artist_blend(artist).map_err(Failure::usage)?;
-    }
-    if let Some(genre) = &arguments.genre {
-        label.genre = table.genre_blend(genre).map_err(Failure::usage)?;
-    }
-    if arguments.artist.is_some() || arguments.genre.is_some() {
-        request.labels = vec![label];
-    }
+    arguments.labels.apply(&mut request, folder)?;
     let levels = request.sampling.len();
     lay(&arguments.temperature, "temperature", levels, |l, v| sampler(&mut request.sampling, l).temperature = v)?;
     lay(&arguments.top_k, "top-k", levels, |l, v| sampler(&mut request.sampling, l).top_k = Some(v))?;
@@ -320,7 +292,8 @@ fn revise(arguments: &Arguments, mut request: SampleRequest, config: &ModelConfi
 /// A song that is too short for what is made becomes as long, unless its length was asked for.
 fn stretch_song(request: &mut SampleRequest, arguments: &Arguments) {
     if arguments.song_seconds.is_none() {
-        request.song_seconds = request.song_seconds.map(|song| song.max(request.seconds));
+        let end = request.take_labels(0).offset_seconds + request.seconds;
+        request.song_seconds = request.song_seconds.map(|song| song.max(end));
     }
 }
 

@@ -1,11 +1,12 @@
 //! What `sample` leaves in its folder: sounds, previews of the levels, tokens, and the page.
 
 use super::sample::Format;
+use super::sample_alignment::TakeWords;
 use crate::failure::Failure;
 use orchestrion_audio::{Clip, Loudness, measure_loudness, spectrum, waveform_peaks};
 use orchestrion_data::{TokenStream, Tokens, write_whole};
-use orchestrion_generate::Session;
-use orchestrion_model::store::{ModelConfig, ModelFolder};
+use orchestrion_generate::{LabelTables, Session};
+use orchestrion_model::store::ModelFolder;
 use orchestrion_page::{LevelSound, Measurements, SamplePage, Sound, SoundFormat, Spectrogram, Take, Waveform};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -17,7 +18,8 @@ const COLUMNS: usize = 1200;
 pub struct Output {
     folder: PathBuf,
     format: Format,
-    config: ModelConfig,
+    model: String,
+    tables: LabelTables,
     identity: String,
     prompt_seconds: Option<f64>,
     takes: Vec<Vec<LevelSound>>,
@@ -34,18 +36,19 @@ impl Output {
         identity: &str,
         session: &Session,
         prompt_seconds: Option<f64>,
-    ) -> Self {
+    ) -> Result<Self, Failure> {
         let takes = session.request().takes;
-        Self {
+        Ok(Self {
             folder,
             format,
-            config: model.config().clone(),
+            model: model.config().name.clone(),
+            tables: LabelTables::open(model)?,
             identity: identity.to_owned(),
             prompt_seconds,
             takes: vec![Vec::new(); takes],
             loudness: vec![None; takes],
             files: vec![Vec::new(); takes],
-        }
+        })
     }
 
     /// Writes the sound of one level of a take, coarse levels first.
@@ -89,7 +92,7 @@ impl Output {
     }
 
     /// Writes tokens and page, and says where everything is.
-    pub fn finish(mut self, session: &Session, as_json: bool) -> Result<(), Failure> {
+    pub fn finish(mut self, session: &Session, words: &[Option<TakeWords>], as_json: bool) -> Result<(), Failure> {
         let mut takes = Vec::new();
         let mut report = Vec::new();
         for take in 0..self.takes.len() {
@@ -97,21 +100,28 @@ impl Output {
             self.tokens(session, take)?.save(&tokens)?;
             let levels = std::mem::take(&mut self.takes[take]);
             let Some(loudness) = self.loudness[take] else { continue };
+            let words = words.get(take).and_then(Option::as_ref);
+            let written = words.map(|words| words.write(&self.folder, take)).transpose()?.unwrap_or_default();
             let decibels = |x: f32| 20.0 * f64::from(x).log10();
-            report.push(json!({
+            let mut files = json!({
                 "files": self.files[take].iter().map(|(k, p)| (k.clone(), json!(p))).collect::<Map<_, _>>(),
                 "tokens": tokens,
                 "loudness_lufs": loudness.integrated_lufs,
                 "peak_dbfs": if loudness.peak > 0.0 { Some(decibels(loudness.peak)) } else { None },
                 "silent_share": loudness.silent_share,
                 "clipped_samples": loudness.clipped_samples,
-            }));
+            });
+            for (key, path) in written {
+                files[key] = json!(path);
+            }
+            report.push(files);
             takes.push(Take {
                 name: format!("Take {}", take + 1),
                 seconds: session.request().seconds,
                 sample_rate: session.shape().sample_rate,
                 prompt_seconds: self.prompt_seconds,
                 levels,
+                lyrics: words.map(TakeWords::page).unwrap_or_default(),
                 settings: self.settings(session, take),
                 command: self.command(session),
                 measurements: Measurements {
@@ -122,8 +132,7 @@ impl Output {
             });
         }
         let page = self.folder.join("index.html");
-        let html =
-            SamplePage { title: format!("{} · seed {}", self.config.name, session.request().seed), takes }.html()?;
+        let html = SamplePage { title: format!("{} · seed {}", self.model, session.request().seed), takes }.html()?;
         write_whole(&page, html.as_bytes())?;
         if as_json {
             let all = json!({
@@ -160,24 +169,17 @@ impl Output {
     /// What the take was made with, in words.
     fn settings(&self, session: &Session, take: usize) -> Vec<(String, String)> {
         let request = session.request();
-        let labels = session.labels(take);
-        let names = |blend: &[(u32, f32)], table: &[String]| {
-            let word = |(id, weight): &(u32, f32)| {
-                let name = table.get(*id as usize).map_or("unknown", String::as_str);
-                if *weight == 1.0 { name.to_owned() } else { format!("{name}:{weight:.2}") }
-            };
-            blend.iter().map(word).collect::<Vec<_>>().join(",")
-        };
+        let (artist, genre) = self.tables.names(&request.take_labels(take));
         let each = |of: &dyn Fn(usize) -> String| (0..request.sampling.len()).map(of).collect::<Vec<_>>().join(",");
         vec![
             ("model".into(), self.identity.clone()),
-            ("artist".into(), names(&labels.artist, &self.config.artists)),
-            ("genre".into(), names(&labels.genre, &self.config.genres)),
+            ("artist".into(), artist),
+            ("genre".into(), genre),
             ("seed".into(), request.seed.to_string()),
             ("take".into(), format!("{} of {}", take + 1, request.takes)),
             (
                 "song_seconds".into(),
-                format!("{:.1}", labels.total_length as f64 / f64::from(session.shape().sample_rate)),
+                format!("{:.1}", session.labels(0, take).total_length as f64 / f64::from(session.shape().sample_rate)),
             ),
             ("temperature".into(), each(&|l| request.sampling[l].sampler.temperature.to_string())),
             ("hop_fraction".into(), each(&|l| request.sampling[l].hop_fraction.to_string())),

@@ -120,6 +120,23 @@ impl ModelFolder {
         self.source.read(CARD).ok().map(|b| String::from_utf8_lossy(&b).into_owned())
     }
 
+    /// Content of another small file of the folder, such as a table of labels; none if there is no such file.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn file(&self, name: &str) -> Result<Option<Cow<'static, [u8]>>, ModelError> {
+        match &self.source {
+            Source::Folder(folder) if !folder.join(name).exists() => Ok(None),
+            Source::Embedded { files, .. } if !files.iter().any(|(known, _)| *known == name) => Ok(None),
+            source => source.read(name).map(Some),
+        }
+    }
+
+    /// Path or name of a file of the folder, for messages.
+    pub fn place(&self, name: &str) -> String {
+        self.source.place(name)
+    }
+
     /// All files that hold weights.
     fn shards(&self) -> BTreeSet<&str> {
         self.weight_map.values().map(String::as_str).collect()

@@ -35,6 +35,12 @@
         stage: figure.querySelector(".stage"),
         audio: figure.querySelector("audio"),
       })),
+      panel: element.querySelector(".words"),
+      words: [...element.querySelectorAll(".words [data-start]")].map((span) => ({
+        span,
+        start: Number(span.dataset.start),
+      })),
+      sung: 0, // words that have begun
     }));
     const play = find(".play");
     const repeat = find(".repeat");
@@ -46,7 +52,26 @@
     let place = 0; // seconds
     let playing = false;
 
+    const still = matchMedia("(prefers-reduced-motion: reduce)");
+    // Lights up the words that have begun; the last of them is the one being sung.
+    const sing = () => {
+      const { words, panel, sung } = track;
+      const next = words.findIndex((word) => word.start > place);
+      const begun = next < 0 ? words.length : next;
+      if (begun === sung) return;
+      track.sung = begun;
+      const touched = words.slice(Math.max(0, Math.min(sung, begun) - 1), Math.max(sung, begun));
+      for (const word of touched) word.span.className = word.start <= place ? "sung" : "";
+      for (const word of touched) word.span.removeAttribute("aria-current");
+      if (begun === 0) return;
+      const { span } = words[begun - 1];
+      span.className = "singing";
+      span.setAttribute("aria-current", "true");
+      const top = span.offsetTop - panel.clientHeight / 2;
+      panel.scrollTo({ top, behavior: still.matches ? "auto" : "smooth" });
+    };
     const show = () => {
+      sing();
       const share = Math.min(1, place / current.seconds);
       current.stage.style.setProperty("--at", `${100 * share}%`);
       current.stage.setAttribute("aria-valuenow", place.toFixed(2));
@@ -128,6 +153,7 @@
     };
 
     for (const one of tracks) {
+      for (const word of one.words) word.span.addEventListener("click", () => seek(word.start));
       for (const rendition of one.renditions) {
         const { stage, audio } = rendition;
         const scrub = (event) => {

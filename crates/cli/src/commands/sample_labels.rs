@@ -1,0 +1,101 @@
+//! What `sample` is told about the song: artist, genre, words, and the place in it.
+
+use crate::failure::Failure;
+use orchestrion_data::lyrics::Vocabulary;
+use orchestrion_generate::{LabelTables, Lyrics, MAX_LYRICS, SampleRequest};
+use orchestrion_model::store::{ModelConfig, ModelFolder};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Options that say who sings what.
+#[derive(Debug, clap::Args)]
+pub struct LabelOptions {
+    /// Artist, or a blend: `fiddle-band:0.7,organ:0.3` (see `orchestrion model info`)
+    #[arg(long, value_name = "NAME")]
+    artist: Option<String>,
+    /// Genre, or a blend
+    #[arg(long, value_name = "NAME")]
+    genre: Option<String>,
+    /// Words of the whole song; `\` begins a new line
+    #[arg(long, value_name = "TEXT", conflicts_with = "lyrics_file")]
+    lyrics: Option<String>,
+    /// File with the words of the whole song
+    #[arg(long, value_name = "FILE")]
+    lyrics_file: Option<PathBuf>,
+    /// Where in the song the music begins [default: 0]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    song_offset: Option<f64>,
+}
+
+/// The labels that the model suggests.
+pub fn defaults(request: &mut SampleRequest, folder: &ModelFolder) -> Result<(), Failure> {
+    let sampling = &folder.config().sampling;
+    let tables = LabelTables::open(folder)?;
+    let (labels, _) = tables.rows(sampling.artist.as_deref(), sampling.genre.as_deref())?;
+    request.labels = vec![labels];
+    Ok(())
+}
+
+impl LabelOptions {
+    /// Lays what was said over a request's labels.
+    pub fn apply(&self, request: &mut SampleRequest, folder: &ModelFolder) -> Result<(), Failure> {
+        let mut label = request.take_labels(0);
+        if self.artist.is_some() || self.genre.is_some() {
+            // One named label alone: the other is unknown rather than the model's default for another style.
+            let tables = LabelTables::open(folder)?;
+            let (rows, lacking) = tables.rows(self.artist.as_deref(), self.genre.as_deref()).map_err(Failure::usage)?;
+            lacking.iter().for_each(|line| eprintln!("note: {line}"));
+            (label.artist, label.genre, label.levels) = (rows.artist, rows.genre, rows.levels);
+        }
+        if let Some(text) = self.text()? {
+            label.lyrics = Some(lyrics(text, folder.config())?);
+        }
+        if label.lyrics.is_none() && folder.config().priors.values().any(|prior| prior.lyrics.is_some()) {
+            eprintln!("note: this model sings; give it words with `--lyrics`");
+        }
+        label.offset_seconds = self.song_offset.unwrap_or(label.offset_seconds);
+        request.labels = vec![label];
+        Ok(())
+    }
+
+    /// The words as given.
+    fn text(&self) -> Result<Option<String>, Failure> {
+        match &self.lyrics_file {
+            Some(path) => read(path).map(Some),
+            None => Ok(self.lyrics.clone()),
+        }
+    }
+}
+
+/// Words in the model's vocabulary; says what is left out.
+fn lyrics(text: String, config: &ModelConfig) -> Result<Lyrics, Failure> {
+    let mut sizes = config.priors.values().filter_map(|prior| Some(prior.lyrics.as_ref()?.vocabulary));
+    let Some(size) = sizes.next() else {
+        return Err(Failure::usage(format!(
+            "model `{}` knows no words; hint: leave `--lyrics` out, or use a model with lyrics",
+            config.name
+        )));
+    };
+    let vocabulary = Vocabulary::of_size(size)?;
+    let dropped = vocabulary.dropped(&text);
+    if !dropped.is_empty() {
+        let shown: Vec<String> = dropped.iter().take(10).map(|c| format!("`{}`", c.escape_debug())).collect();
+        let more = if dropped.len() > shown.len() { ", .." } else { "" };
+        eprintln!("note: the model does not know these characters of the lyrics: {}{more}", shown.join(", "));
+    }
+    Ok(Lyrics { tokens: vocabulary.tokenise(&text), text })
+}
+
+/// A text file of at most a song's words.
+fn read(path: &Path) -> Result<String, Failure> {
+    let failed = |what: String, hint| Failure::usage(format!("`{}`: {what}; hint: {hint}", path.display()));
+    let limit = 4 * MAX_LYRICS as u64;
+    let mut text = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(limit + 1).read_to_end(&mut text))
+        .map_err(|error| failed(error.to_string(), "name a text file with the words"))?;
+    if text.len() as u64 > limit {
+        return Err(failed(format!("more than {limit} bytes"), "give the words of one song"));
+    }
+    String::from_utf8(text).map_err(|_| failed("this is no UTF-8 text".into(), "save the words as plain text, UTF-8"))
+}
