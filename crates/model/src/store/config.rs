@@ -2,6 +2,7 @@
 
 use crate::ModelError;
 use crate::codec::{Bandwidth, VqVaeConfig};
+use crate::condition::Naming;
 use crate::prior::PriorConfig;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -94,7 +95,7 @@ impl ModelConfig {
                     return bad("priors", format!("the conditioner of level {level} does not fit the level above"));
                 }
             }
-            if let Some(labels) = &prior.labels
+            if let Some(labels) = prior.labels.as_ref().filter(|l| l.naming == Naming::Own)
                 && (labels.artists != self.artists.len() || labels.genres != self.genres.len())
             {
                 return bad("artists", format!("tables of level {level} have other sizes than the lists of names"));
