@@ -3,12 +3,16 @@
 
 use burn::tensor::{Device, Tensor};
 use orchestrion_model::condition::{Labels, LabelsConfig, Naming, TimingConfig, UpperConfig};
-use orchestrion_model::nn::Random;
 use orchestrion_model::nn::resnet::ResnetConfig;
 use orchestrion_model::nn::transformer::TransformerConfig;
-use orchestrion_model::prior::{Conditions, Prior, PriorConfig, PriorDecoder, TokenModel, Window, token_tensor};
+use orchestrion_model::nn::{Random, each_parameter};
+use orchestrion_model::prior::{
+    Conditions, LyricsConfig, Prior, PriorConfig, PriorDecoder, TokenModel, Window, token_tensor,
+};
 
 const BOOK: usize = 13;
+/// Different characters.
+const LETTERS: usize = 7;
 
 /// Sizes drawn at random, with large enough weights that the logits say something.
 fn draw(random: &mut Random) -> PriorConfig {
@@ -17,7 +21,7 @@ fn draw(random: &mut Random) -> PriorConfig {
     let (block, blocks) = ([4, 8][random.below(2)], 2 + random.below(4));
     let upper = random.below(2) == 0;
     let labelled = random.below(4) != 0;
-    PriorConfig {
+    let config = PriorConfig {
         level: usize::from(!upper),
         sample_rate: 8000,
         hop_length: 16,
@@ -58,7 +62,52 @@ fn draw(random: &mut Random) -> PriorConfig {
             },
         }),
         merged_decoder: random.below(2) == 0,
+    };
+    if upper { config } else { tell_words(config, random) }
+}
+
+/// One of the two ways of telling a prior the words, or none.
+fn tell_words(mut config: PriorConfig, random: &mut Random) -> PriorConfig {
+    let tokens = 2 + 2 * random.below(config.transformer.context / 2 - 2);
+    let lyrics = LyricsConfig { tokens, vocabulary: LETTERS, loss_share: 0.4, encoder: None, alignment: None };
+    match random.below(3) {
+        0 => {
+            let encoder = TransformerConfig {
+                width: 6,
+                depth: 2,
+                heads: 1,
+                context: tokens,
+                blocks: 2,
+                attn_order: 2,
+                attention_width: 0.5,
+                ..config.transformer.clone()
+            };
+            config.transformer.attn_order = [6, 8][random.below(2)];
+            config.transformer.depth = 10 + random.below(2);
+            config.lyrics = Some(LyricsConfig { encoder: Some(encoder), ..lyrics });
+        }
+        1 => {
+            config.transformer.attn_order = 12;
+            config.transformer.depth = 16 + random.below(2);
+            config.transformer.prime = tokens;
+            config.lyrics = Some(lyrics);
+        }
+        _ => return config,
     }
+    // So many layers would drown each other.
+    config.transformer.residual_scale = true;
+    config
+}
+
+/// A prior in which nothing is silent, as layers to an encoder are at first.
+fn init(config: &PriorConfig, random: &mut Random) -> Prior {
+    let mut prior = config.init(random, &Device::flex()).unwrap();
+    each_parameter(&mut prior, |name, mut p| {
+        if name.ends_with("c_proj.w") {
+            p.set((0..p.values().len()).map(|_| random.normal() * 0.3).collect(), &Device::flex(), false);
+        }
+    });
+    prior
 }
 
 fn rows(batch: usize, time: usize, random: &mut Random) -> Vec<Vec<u32>> {
@@ -75,13 +124,13 @@ fn draw_labels(random: &mut Random) -> Labels {
         genre: (0..random.below(4)).map(|_| (random.below(6) as u32, 1.0)).collect(),
         total_length: 60_000 + random.below(40_000) as u64,
         offset: random.below(20_000) as u64,
-        lyrics: Vec::new(),
+        lyrics: (0..random.below(90)).map(|_| random.below(LETTERS) as u32).collect(),
     }
 }
 
 /// Logits `[batch, length, book]` of a window whose length need not be whole blocks: zeros fill the last one up.
 fn whole_window(prior: &Prior, tokens: &[Vec<u32>], conditions: Conditions) -> Vec<f32> {
-    let (length, context) = (tokens[0].len(), prior.config().transformer.context);
+    let (length, context) = (tokens[0].len(), prior.config().window());
     let padded: Vec<Vec<u32>> =
         tokens.iter().map(|row| row.iter().copied().chain([0].repeat(context - length)).collect()).collect();
     let positions = conditions.positions.map(|p| {
@@ -90,16 +139,17 @@ fn whole_window(prior: &Prior, tokens: &[Vec<u32>], conditions: Conditions) -> V
     });
     let conditions = Conditions { positions, ..conditions };
     let logits = prior.forward(token_tensor(&slices(&padded), &prior.device()), &conditions);
-    logits.narrow(1, 0, length).into_data().iter().collect()
+    let (front, first) = (prior.config().lyrics_in_front(), prior.config().first_token());
+    logits.narrow(1, front, length).narrow(2, first, BOOK).into_data().iter().collect()
 }
 
 #[test]
 fn one_token_ahead_equals_the_whole_window() {
     let mut spread = 0.0f32;
-    for seed in 0..40 {
+    for seed in 0..60 {
         let random = &mut Random::new(seed);
         let config = draw(random);
-        let prior = config.init(random, &Device::flex()).unwrap();
+        let prior = init(&config, random);
         let mut decoder = PriorDecoder::new(prior.clone()).unwrap();
         let ratio = decoder.upper_ratio().unwrap_or(1);
         // The second window goes through the same decoder: nothing of the first may be left.
@@ -174,4 +224,78 @@ fn windows_that_do_not_fit_are_refused_by_name() {
     decoder.advance(&[&[BOOK as u32]]).unwrap_err();
     decoder.begin(&window).unwrap();
     decoder.advance(&[&vec![0; context + 1]]).unwrap_err();
+}
+
+#[test]
+fn the_last_hidden_state_gives_the_logits() {
+    for seed in 0..20 {
+        let random = &mut Random::new(seed);
+        let mut config = draw(random);
+        config.merged_decoder = true;
+        let mut prior = init(&config, random);
+        let mut table = Vec::new();
+        each_parameter(&mut prior, |name, p| {
+            if name == "prior.x_out.weight" {
+                table = p.values();
+            }
+        });
+        let (width, first) = (config.transformer.width, config.first_token());
+        let mut decoder = PriorDecoder::new(prior).unwrap();
+        let ratio = decoder.upper_ratio().unwrap_or(1);
+        let length = ratio * (1 + random.below(decoder.context() / ratio));
+        let (tokens, labels) = (rows(2, length, random), [draw_labels(random), draw_labels(random)]);
+        let above = rows(2, length / ratio, random);
+        let above = config.upper.is_some().then(|| slices(&above));
+        let window = Window { start: 0, length, labels: &labels, upper: above.as_deref() };
+        let hidden = decoder.hidden(config.transformer.depth - 1, &window, &slices(&tokens)).unwrap();
+        assert_eq!(hidden.len(), 2 * length * width);
+        decoder.begin(&window).unwrap();
+        for t in 0..length {
+            let new: Vec<&[u32]> = tokens.iter().map(|row| &row[t.saturating_sub(1)..t]).collect();
+            let logits = decoder.advance(&new).unwrap();
+            for (i, logit) in logits.iter().enumerate() {
+                let (row, token) = (i / BOOK, first + i % BOOK);
+                let state = &hidden[(row * length + t) * width..][..width];
+                let product: f32 = state.iter().zip(&table[token * width..]).map(|(a, b)| a * b).sum();
+                assert!((logit - product).abs() <= 1e-4 * logit.abs().max(1.0), "seed {seed}, token {t} of {length}");
+            }
+        }
+    }
+}
+
+#[test]
+fn attention_is_shared_out_among_the_words() {
+    let mut seen = [false; 3];
+    for seed in 0..40 {
+        let random = &mut Random::new(seed);
+        let config = draw(random);
+        if config.upper.is_some() {
+            continue;
+        }
+        let mut decoder = PriorDecoder::new(init(&config, random)).unwrap();
+        let length = 1 + random.below(decoder.context());
+        let (tokens, labels) = (rows(2, length, random), [draw_labels(random), draw_labels(random)]);
+        let window = Window { start: 0, length, labels: &labels, upper: None };
+        let layer = if config.first_token() > 0 { 15 } else { [3, 9][config.transformer.attn_order / 8 % 2] };
+        let shares = decoder.attention(layer, 0, &window, &slices(&tokens));
+        let Some(lyrics) = &config.lyrics else {
+            assert!(shares.unwrap_err().to_string().contains("knows no words"));
+            seen[2] = true;
+            continue;
+        };
+        let shares = shares.unwrap();
+        assert_eq!(shares.len(), 2 * length * lyrics.tokens);
+        for position in shares.chunks(lyrics.tokens) {
+            let sum: f32 = position.iter().sum();
+            let whole = lyrics.encoder.is_some();
+            assert!(sum < 1.0 + 1e-5 && sum > if whole { 1.0 - 1e-5 } else { 0.0 }, "seed {seed}: {sum}");
+        }
+        seen[usize::from(lyrics.encoder.is_some())] = true;
+        let short: Vec<&[u32]> = tokens.iter().map(|row| &row[1..]).collect();
+        let error = decoder.attention(layer, 0, &window, &short).unwrap_err().to_string();
+        assert!(error.contains("all tokens of the window must be known"), "{error}");
+        let error = decoder.attention(0, 0, &window, &slices(&tokens)).unwrap_err().to_string();
+        assert!(error.contains("layer 0 has Block"), "{error}");
+    }
+    assert_eq!(seen, [true; 3]);
 }

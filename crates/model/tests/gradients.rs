@@ -4,10 +4,11 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use orchestrion_model::codec::{Bandwidth, VqVae, VqVaeConfig, loss};
 use orchestrion_model::condition::{Labels, LabelsConfig, Naming, TimingConfig, UpperConfig};
+use orchestrion_model::nn::attention::{Attention, AttentionSizes, AttnFunc};
 use orchestrion_model::nn::resnet::ResnetConfig;
 use orchestrion_model::nn::transformer::TransformerConfig;
 use orchestrion_model::nn::{Parameters, Random, each_parameter, move_to};
-use orchestrion_model::prior::{Prior, PriorConfig, token_tensor};
+use orchestrion_model::prior::{LyricsConfig, Prior, PriorConfig, token_tensor};
 
 /// Lengths of the steps along a parameter: a long one crosses kinks of ReLUs, a short one drowns in rounding. Where a kink
 /// lies close by on one side, the step to the other side shows the slope.
@@ -259,5 +260,80 @@ fn prior_gradients_are_the_slopes_of_its_logits() {
             prior.forward(ids, &conditions)
         };
         check(&mut prior, forward, |_| false);
+    }
+}
+
+#[test]
+fn attention_gradients_are_the_slopes_of_its_output() {
+    use AttnFunc::{Dense, Encoder, PreviousBlock, Prime, SpreadSummary, Summary, TransposeBlock};
+    let sizes = AttentionSizes { width: 6, state: 6, heads: 3, blocks: 4, block: 4, spread: 2, prime: 10 };
+    for func in [Dense, AttnFunc::Block, TransposeBlock, PreviousBlock, Summary, SpreadSummary, Encoder, Prime] {
+        let random = &mut Random::new(6);
+        let (x, states) = (normals(2 * 16 * 6, random), normals(2 * 5 * 6, random));
+        let forward = |layer: &Attention, device: &Device| {
+            let tensor = |values: &[f32], n| Tensor::from_data(TensorData::new(values.to_vec(), [2, n, 6]), device);
+            layer.forward(tensor(&x, 16), Some(&tensor(&states, 5)))
+        };
+        check(&mut Attention::init(func, sizes, 0.6, 0.6, random, &Device::flex()), forward, |_| false);
+    }
+}
+
+/// A prior with words: beside the music with an encoder of their own, or in front of it.
+fn lyric_prior(separate: bool, random: &mut Random) -> Prior {
+    let transformer = |width, depth, context, attn_order, prime| TransformerConfig {
+        width,
+        depth,
+        heads: 2,
+        context,
+        blocks: 4,
+        attn_order,
+        spread: 0,
+        prime,
+        attention_width: 0.5,
+        mlp_width: 1.0,
+        init_scale: 12.0,
+        zero_out: false,
+        residual_scale: depth > 4,
+    };
+    let mut config = prior(separate, false, 0, random).config().clone();
+    // Order 12 has its attention to words in layer 15.
+    config.transformer = if separate { transformer(12, 4, 16, 6, 0) } else { transformer(12, 16, 24, 12, 8) };
+    config.lyrics = Some(LyricsConfig {
+        tokens: 8,
+        vocabulary: 7,
+        loss_share: 0.8,
+        encoder: separate.then(|| transformer(8, 2, 8, 2, 0)),
+        alignment: None,
+    });
+    let mut prior = config.init(random, &Device::flex()).unwrap();
+    // Attention to words starts silent: here it shall be heard.
+    each_parameter(&mut prior, |_, mut p| {
+        if p.shape().len() == 2 && p.values().iter().all(|v| *v == 0.0) {
+            let values = normals(p.values().len(), random).into_iter().map(|v| v * 0.24).collect();
+            p.set(values, &Device::flex(), false);
+        }
+    });
+    prior
+}
+
+#[test]
+fn lyric_prior_gradients_are_the_slopes_of_its_logits_and_loss() {
+    let random = &mut Random::new(8);
+    let tokens: Vec<Vec<u32>> = (0..2).map(|_| (0..16).map(|_| random.below(11) as u32).collect()).collect();
+    let words = labels().into_iter().map(|l| Labels { lyrics: (0..20).map(|i| i * i % 7).collect(), ..l });
+    let words: Vec<Labels> = words.collect();
+    for separate in [true, false] {
+        let mut prior = lyric_prior(separate, random);
+        let forward = |prior: &Prior, device: &Device| {
+            let conditions = prior.conditions(&words, 0, 16, None).unwrap();
+            let ids = token_tensor(&tokens.iter().map(Vec::as_slice).collect::<Vec<_>>(), device);
+            let lyrics = prior.losses(ids.clone(), &conditions).lyrics.unwrap();
+            let logits = prior.forward(ids, &conditions);
+            let n = logits.dims().iter().product();
+            Tensor::cat(vec![logits.reshape([1, 1, n]), lyrics.reshape([1, 1, 1])], 2)
+        };
+        // Of the stack in front of the layer that attends to words, the first layer is enough.
+        let between = |name: &str| (1..15).any(|d| name.contains(&format!("_attn_mods.{d}.")));
+        check(&mut prior, forward, |name| !separate && between(name));
     }
 }

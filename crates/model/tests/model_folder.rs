@@ -4,11 +4,12 @@
 use burn::tensor::Device;
 use orchestrion_model::ModelError;
 use orchestrion_model::codec::{Bandwidth, Codec, VqVae, VqVaeConfig};
+use orchestrion_model::condition::Labels;
 use orchestrion_model::condition::{LabelsConfig, Naming, TimingConfig, UpperConfig};
 use orchestrion_model::nn::resnet::ResnetConfig;
 use orchestrion_model::nn::transformer::TransformerConfig;
 use orchestrion_model::nn::{Parameters, Random, each_parameter};
-use orchestrion_model::prior::{Prior, PriorConfig};
+use orchestrion_model::prior::{Prior, PriorConfig, PriorDecoder, TokenModel, Window};
 use orchestrion_model::store::{
     Dtype, MODEL_FORMAT, ModelConfig, ModelFolder, SamplingDefaults, Source, save_model, weights_of,
 };
@@ -126,7 +127,7 @@ fn what_is_saved_comes_back() {
                 match dtype {
                     Dtype::F32 => assert_eq!(before, after, "{name}"),
                     // Eight bits of mantissa, rounded to nearest.
-                    Dtype::Bf16 => {
+                    Dtype::Bf16 | Dtype::Int8 => {
                         for (a, b) in before.iter().zip(after) {
                             assert!((a - b).abs() <= a.abs() / 256.0, "{name}: {b} for {a}");
                         }
@@ -191,6 +192,60 @@ fn weights_that_do_not_fit_are_named() {
     open(folder.path()).unwrap().prior(0, &device).unwrap();
     let error = open(folder.path()).unwrap().prior(2, &device).unwrap_err();
     assert!(error.to_string().contains("no prior for level 2 (it has: 0, 1)"), "{error}");
+}
+
+#[test]
+fn a_prior_is_opened_layer_by_layer() {
+    let device = Device::flex();
+    let (folder, _, priors) = saved(Dtype::F32);
+    let model = open(folder.path()).unwrap();
+    let labels = [Labels { artist: vec![(1, 1.0)], genre: vec![], total_length: 30_000, offset: 0, lyrics: vec![] }];
+    for (level, prior) in priors.into_iter().enumerate() {
+        PriorDecoder::check(&model, level).unwrap();
+        let logits = |mut decoder: PriorDecoder| {
+            let above: [&[u32]; 1] = [&[1, 2, 3, 4]];
+            let upper = (level == 0).then_some(above.as_slice());
+            decoder.begin(&Window { start: 0, length: 16, labels: &labels, upper }).unwrap();
+            decoder.advance(&[&[1, 2, 3, 4, 5, 6, 7]]).unwrap()
+        };
+        let opened = PriorDecoder::open(&model, level, &device).unwrap();
+        assert_eq!(logits(opened), logits(PriorDecoder::new(prior).unwrap()));
+    }
+    let error = PriorDecoder::open(&model, 2, &device).err().unwrap();
+    assert!(error.to_string().contains("no prior for level 2 (it has: 0, 1)"), "{error}");
+}
+
+#[test]
+fn all_faults_of_a_prior_are_named() {
+    let (folder, ..) = saved(Dtype::F32);
+    let layer = |d: usize, name: &str| format!("prior.1.prior.transformer._attn_mods.{d}.{name}");
+    edit(folder.path(), INDEX, |index| {
+        let map = weight_map(index);
+        for key in [layer(0, "ln_0.bias"), layer(2, "attn.c_attn.w"), "prior.1.prior.x_emb.weight".into()] {
+            map.remove(&key).unwrap();
+        }
+        map.insert(layer(3, "ln_0.bias"), "prior-1.safetensors".into());
+        // A layer's norm from the other prior.
+        map.insert(layer(1, "ln_1.weight"), "prior-0.safetensors".into());
+    });
+    let model = open(folder.path()).unwrap();
+    let opened = PriorDecoder::open(&model, 1, &Device::flex()).err().unwrap().to_string();
+    for fault in [
+        "`prior.1.prior.x_emb.weight` is missing".to_owned(),
+        format!("`{}` is missing", layer(0, "ln_0.bias")),
+        format!("`{}` is not in its shard", layer(1, "ln_1.weight")),
+        format!("`{}` is missing", layer(2, "attn.c_attn.w")),
+        format!("`{}` is not part of the model", layer(3, "ln_0.bias")),
+    ] {
+        assert!(opened.contains(&fault), "`{fault}` is not in {opened}");
+    }
+    assert_eq!(PriorDecoder::check(&model, 1).unwrap_err().to_string(), opened);
+
+    let (folder, ..) = saved(Dtype::F32);
+    edit(folder.path(), "config.json", |config| config["priors"]["1"]["transformer"]["mlp_width"] = 2.0.into());
+    let error = PriorDecoder::open(&open(folder.path()).unwrap(), 1, &Device::flex()).err().unwrap().to_string();
+    assert!(error.contains(&format!("`{}` is [8, 8], not [8, 16]", layer(0, "mlp.c_fc.w"))), "{error}");
+    assert!(error.contains("and 1 more"), "{error}");
 }
 
 #[test]

@@ -80,13 +80,33 @@ fn slots(adam: &Adam, prefix: &str, of: impl Fn(&orchestrion_train::Slot) -> &Ve
     trained.map(|s| (format!("{prefix}{}", s.name), of(s).clone())).collect()
 }
 
+/// Compares tensors, each with the key of its golden one behind `out.`, of which `tolerance` says how far a value may be
+/// off. The summary has one figure for all: the largest difference.
+fn compare_tensors(fixture: &mut Fixture, title: &str, ours: &[(String, Vec<f32>)], tolerance: impl Fn(&[f32]) -> f64) {
+    let mut largest = 0.0f64;
+    for (key, ours) in ours {
+        let theirs = fixture.floats(&format!("out.{key}"));
+        assert_eq!(ours.len(), theirs.len(), "values of `{key}`");
+        let tolerance = tolerance(&theirs);
+        for (i, (a, b)) in ours.iter().zip(&theirs).enumerate() {
+            let difference = f64::from(a - b).abs();
+            if difference.is_nan() || difference > tolerance {
+                fixture.note("", Some(format!("{key}: at {i}: {a} for {b}, more than {tolerance:.1e} apart")));
+                break;
+            }
+            largest = largest.max(difference);
+        }
+    }
+    fixture.note(&format!("{title} ({} tensors) {largest:.1e}", ours.len()), None);
+}
+
 /// The gradient gathered: its norm, and itself where the file has it.
 fn compare_gradient(fixture: &mut Fixture, adam: &Adam, step: usize) {
     let tolerance = if step < 2 { GRADIENT } else { LATE_GRADIENT };
     fixture.relative(&format!("s{step}.grad_norm"), &[adam.gradient_norm() as f32], tolerance);
     let prefix = format!("s{step}.grad.");
     if fixture.names().iter().any(|n| n.starts_with(&format!("out.{prefix}"))) {
-        fixture.tensors(&prefix, &slots(adam, &prefix, |s| &s.gradient), |golden| {
+        compare_tensors(fixture, &prefix, &slots(adam, &prefix, |s| &s.gradient), |golden| {
             tolerance * golden.iter().fold(0.0, |most, g| f64::from(g.abs()).max(most))
         });
     }
@@ -117,7 +137,7 @@ fn compare_weights(fixture: &mut Fixture, adam: &Adam, prefix: &str, step: usize
         }
         all += ours.len();
     }
-    fixture.tensors(&format!("{prefix} but {left_out} of {all} values"), &weights, |_| WEIGHT);
+    compare_tensors(fixture, &format!("{prefix} but {left_out} of {all} values"), &weights, |_| WEIGHT);
 }
 
 /// A codec but for its codebooks, which start from data.
@@ -220,7 +240,7 @@ fn compare_codec(fixture: &mut Fixture) {
         fixture.relative(&format!("s{step}.metric.dk"), &[change], PART);
     }
     let averages = slots(&adam.expect("the file has no batch"), "ema.", |s| &s.average);
-    fixture.tensors("ema", &averages, |_| WEIGHT);
+    compare_tensors(fixture, "ema", &averages, |_| WEIGHT);
 }
 
 fn compare_prior(fixture: &mut Fixture) {

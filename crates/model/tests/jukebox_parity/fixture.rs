@@ -164,12 +164,12 @@ impl Fixture {
                 worst = Some(format!("at {i}: {a} for {b}"));
             }
         }
-        let _ = write!(self.lines, " {key} {largest:.1e}");
-        if ours.len() != theirs.len() {
-            self.failures.push(format!("{key}: {} values for {}", ours.len(), theirs.len()));
-        } else if let Some(worst) = worst {
-            self.failures.push(format!("{key}: largest difference {largest:.2e}, first {worst}"));
-        }
+        let failure = match worst {
+            _ if ours.len() != theirs.len() => Some(format!("{key}: {} values for {}", ours.len(), theirs.len())),
+            Some(worst) => Some(format!("{key}: largest difference {largest:.2e}, first {worst}")),
+            None => None,
+        };
+        self.note(&format!("{key} {largest:.1e}"), failure);
     }
 
     /// Compares with `out.{key}` at an absolute tolerance.
@@ -193,37 +193,23 @@ impl Fixture {
         self.floats_within(key, ours, &theirs, 4.0 * f64::from(f32::EPSILON) * loudest, tolerance);
     }
 
-    /// Compares tensors, each with the key of its golden one behind `out.`, of which `tolerance` says how far a value may be
-    /// off. The summary has one figure for all: the largest difference.
-    pub fn tensors(&mut self, title: &str, ours: &[(String, Vec<f32>)], tolerance: impl Fn(&[f32]) -> f64) {
-        let mut largest = 0.0f64;
-        for (key, ours) in ours {
-            let theirs = self.floats(&format!("out.{key}"));
-            assert_eq!(ours.len(), theirs.len(), "values of `{key}`");
-            let tolerance = tolerance(&theirs);
-            for (i, (a, b)) in ours.iter().zip(&theirs).enumerate() {
-                let difference = f64::from(a - b).abs();
-                if difference.is_nan() || difference > tolerance {
-                    self.failures.push(format!("{key}: at {i}: {a} for {b}, more than {tolerance:.1e} apart"));
-                    break;
-                }
-                largest = largest.max(difference);
-            }
-        }
-        let _ = write!(self.lines, " {title} ({} tensors) {largest:.1e}", ours.len());
-    }
-
     /// Compares whole numbers with `out.{key}`; those at places where `free` says so may differ.
     pub fn equal(&mut self, key: &str, ours: &[i64], free: impl Fn(usize) -> bool) {
         let theirs = self.integers(&format!("out.{key}"));
         let wrong: Vec<usize> =
             (0..ours.len().min(theirs.len())).filter(|&i| ours[i] != theirs[i] && !free(i)).collect();
-        let _ = write!(self.lines, " {key} {}/{}", ours.len() - wrong.len(), theirs.len());
-        if ours.len() != theirs.len() {
-            self.failures.push(format!("{key}: {} values for {}", ours.len(), theirs.len()));
-        } else if let Some(&i) = wrong.first() {
-            self.failures.push(format!("{key}: {} differ, first at {i}: {} for {}", wrong.len(), ours[i], theirs[i]));
-        }
+        let failure = match wrong.first() {
+            _ if ours.len() != theirs.len() => Some(format!("{key}: {} values for {}", ours.len(), theirs.len())),
+            Some(&i) => Some(format!("{key}: {} differ, first at {i}: {} for {}", wrong.len(), ours[i], theirs[i])),
+            None => None,
+        };
+        self.note(&format!("{key} {}/{}", ours.len() - wrong.len(), theirs.len()), failure);
+    }
+
+    /// Adds to what was compared, and to what differs.
+    pub fn note(&mut self, compared: &str, failure: Option<String>) {
+        let _ = write!(self.lines, " {compared}");
+        self.failures.extend(failure);
     }
 
     /// What was compared, each with its largest difference (relative where the tolerance is).

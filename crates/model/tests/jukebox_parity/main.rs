@@ -2,7 +2,7 @@
 //!
 //! Set `ORCHESTRION_JUKEBOX_FIXTURES` to the folder; without it there is nothing to compare. A file's kind stands in its
 //! name, its sizes in its `config` metadata, its weights behind `w.` under the published names.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod attention;
 mod conditions;
@@ -12,6 +12,7 @@ mod prior;
 mod probabilities;
 mod sizes;
 mod vqvae;
+mod whole_windows;
 
 use fixture::Fixture;
 

@@ -1,12 +1,9 @@
 //! Attention probabilities, read off a layer through its forward pass alone: its values are swapped for marks of a few keys
 //! at a time, so that what comes out is how much of each was taken.
 
-use super::fixture::Fixture;
 use burn::tensor::{Device, Tensor, TensorData};
 use orchestrion_model::nn::attention::{Attention, AttentionSizes, AttnFunc};
-use orchestrion_model::nn::dense::Norm;
 use orchestrion_model::nn::{Random, each_parameter};
-use orchestrion_model::prior::{Conditions, PriorConfig};
 use std::collections::BTreeMap;
 
 /// Attention of a layer to every position of `x` `[batch, time, width]`, or of the encoder's states:
@@ -67,67 +64,4 @@ pub fn probabilities(
         columns.push(taken.narrow(3, 0, size.min(keys - first)));
     }
     Tensor::cat(columns, 3)
-}
-
-/// The same for a layer of a file's prior, over the tokens of a whole window.
-pub fn layer_probabilities(
-    fixture: &Fixture,
-    sizes: &PriorConfig,
-    layer: usize,
-    tokens: &[Vec<u32>],
-    conditions: &Conditions,
-) -> Tensor<4> {
-    let device = Device::flex();
-    let transformer = &sizes.transformer;
-    let width = transformer.width;
-    // What goes into the first layer.
-    let table = fixture.floats("w.prior.x_emb.weight");
-    let position = fixture.floats("w.prior.pos_emb.pos_emb");
-    let start: Vec<f32> = conditions.start.to_data().iter().collect();
-    let added: Option<Vec<f32>> = conditions.positions.as_ref().map(|p| p.to_data().iter().collect());
-    let front = sizes.lyrics_in_front();
-    let mut input = Vec::new();
-    for (row, music) in tokens.iter().enumerate() {
-        let lyrics = conditions.lyrics.as_ref().map_or(&[][..], |l| &l[row][..front]);
-        let all: Vec<usize> =
-            lyrics.iter().map(|t| *t as usize).chain(music.iter().map(|t| sizes.first_token() + *t as usize)).collect();
-        for t in 0..all.len() {
-            let before = if t == 0 { &start[row * width..] } else { &table[all[t - 1] * width..] };
-            for c in 0..width {
-                let condition = added.as_ref().map_or(0.0, |a| a[(row * all.len() + t) * width + c]);
-                input.push(before[c] + position[t * width + c] + condition);
-            }
-        }
-    }
-    let shape = [tokens.len(), input.len() / width / tokens.len(), width];
-    let input = Tensor::<3>::from_data(TensorData::new(input, shape), &device);
-
-    // Layers from this one on add nothing.
-    let mut stack = transformer.init(&mut Random::new(0), &device).unwrap();
-    fixture.fill_from("w.prior.transformer.", &mut stack, &[], &device);
-    each_parameter(&mut stack, |name, mut p| {
-        let d: usize = name.split('.').nth(1).unwrap().parse().unwrap();
-        if d >= layer && name.contains("c_proj") {
-            p.set(vec![0.0; p.values().len()], &device, false);
-        }
-    });
-    let h = stack.forward(input, conditions.encoder.as_ref());
-    let place = format!("w.prior.transformer._attn_mods.{layer}");
-    let vector = |name: &str| fixture.tensor(&format!("{place}.ln_0.{name}"), [width], &device);
-    let h = Norm { weight: vector("weight"), bias: vector("bias") }.forward(h);
-
-    let attention = AttentionSizes {
-        width,
-        state: transformer.state(),
-        heads: transformer.heads,
-        blocks: transformer.blocks,
-        block: transformer.context / transformer.blocks,
-        spread: transformer.spread,
-        prime: transformer.prime_keys(),
-    };
-    let func = transformer.func(layer).unwrap();
-    let mut probed = Attention::init(func, attention, 0.0, 0.0, &mut Random::new(0), &device);
-    fixture.fill_from(&format!("{place}.attn."), &mut probed, &[], &device);
-    let encoder = conditions.encoder.clone().filter(|_| func == AttnFunc::Encoder);
-    probabilities(&mut probed, func, attention, h, encoder)
 }
