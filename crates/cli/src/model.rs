@@ -2,7 +2,6 @@
 
 use crate::failure::Failure;
 use burn::tensor::Device;
-use orchestrion_data::fingerprint;
 use orchestrion_model::store::{ModelFolder, Source};
 use std::path::{Path, PathBuf};
 
@@ -47,7 +46,7 @@ pub fn open(path: &Path) -> Result<ModelFolder, Failure> {
 
 /// What tells models apart.
 pub fn identity(folder: &ModelFolder) -> Result<String, Failure> {
-    let hash = fingerprint(folder.contents()?);
+    let hash = folder.fingerprint()?;
     Ok(format!("{} {}", folder.config().name, &hash[..16.min(hash.len())]))
 }
 

@@ -127,7 +127,7 @@ fn models() {
         config["codec"]["width"] = 16.into();
         Some(config.to_string().into_bytes())
     });
-    refused("model info --model wider", 1, &["weights don't fit", "wider/"]);
+    refused("encode long.wav --model wider --out x.safetensors", 1, &["weights don't fit", "wider/"]);
     copy_of("up0", "stranger", "config.json", |bytes| {
         let mut config: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         config["codec"]["flavour"] = "sweet".into();

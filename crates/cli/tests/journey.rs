@@ -161,7 +161,10 @@ fn models_are_shown_merged_and_measured() {
     studio.good("model merge codec top up1 up0 --bf16 --name pocket --out pocket");
     let merged = studio.json("model info --model pocket --json");
     assert_eq!(merged["parameters"], info["parameters"]);
-    assert!(merged["identity"].as_str().unwrap().starts_with("pocket "));
+    assert_eq!(merged["config"]["name"], "pocket");
+    let bytes = &merged["stored_bytes"]["prior.2"];
+    assert!(bytes["int8"].as_u64().unwrap() < bytes["bf16"].as_u64().unwrap());
+    assert_eq!(2 * bytes["bf16"].as_u64().unwrap(), bytes["f32"].as_u64().unwrap());
     let size = |model: &str| {
         let files = std::fs::read_dir(studio.path(model)).unwrap().map(|f| f.unwrap());
         let shards = files.filter(|f| f.path().extension().is_some_and(|e| e == "safetensors"));

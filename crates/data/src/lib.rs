@@ -34,6 +34,7 @@ pub use draw::Draw;
 pub use error::DataError;
 pub use labels::{LabelTable, UNKNOWN, normalise};
 pub use manifest::{BrokenLine, Entry, Manifest, Split};
+pub use near::nearest;
 pub use published_labels::{PublishedLabels, PublishedNames};
 pub use scan::{ScanOptions, ScanReport, Skipped, TopFolder, scan};
 pub use split::{Shares, SplitCounts, assign_splits};

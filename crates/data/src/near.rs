@@ -5,7 +5,8 @@ const TOLD: usize = 3;
 
 /// The names nearest to a normalised one, best first. A name that contains it, or is contained in it, is near
 /// however long it is (`davis` and `miles davis`); otherwise the Jaro-Winkler similarity decides.
-pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a String>) -> Vec<String> {
+#[must_use]
+pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a String>) -> Vec<String> {
     let mut scored: Vec<(f64, &String)> = names
         .map(|known| {
             let mut score = strsim::jaro_winkler(name, known);

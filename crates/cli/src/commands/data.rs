@@ -6,7 +6,7 @@ use crate::progress::Meter;
 use orchestrion_audio::ReadOptions;
 use orchestrion_data::{
     CachedStream, CodecIdentity, LabelTable, Manifest, ScanOptions, Shares, TokenCache, TokenStream, Tokens, TopFolder,
-    assign_splits, fingerprint, scan,
+    assign_splits, scan,
 };
 use orchestrion_model::codec::Codec;
 use std::path::PathBuf;
@@ -109,7 +109,7 @@ fn run_tokenize(arguments: TokenizeArguments) -> Result<(), Failure> {
     let codec = folder.codec(&arguments.device.open()?)?;
     let spec = codec.spec();
     let identity = CodecIdentity {
-        fingerprint: fingerprint(folder.codec_contents()?),
+        fingerprint: folder.codec_fingerprint()?,
         sample_rate: spec.sample_rate,
         streams: (0..)
             .zip(&spec.streams)

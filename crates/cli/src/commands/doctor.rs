@@ -2,9 +2,10 @@
 
 use crate::failure::Failure;
 use crate::model::ModelChoice;
-use burn::tensor::Device;
-use orchestrion_model::nn::count_parameters;
 use serde_json::json;
+
+/// What the program itself takes, in bytes.
+const PROGRAM: u64 = 64 << 20;
 
 /// Options of `orchestrion doctor`.
 #[derive(Debug, clap::Args)]
@@ -46,23 +47,8 @@ fn instructions() -> &'static str {
 /// Runs it.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let folder = arguments.model.open()?;
-    let device = Device::flex();
     let config = folder.config();
-    let codec = count_parameters(&mut folder.codec(&device)?) as u64 * 4;
-    // A prior is unpacked once for the conditioner and packed once for the engine.
-    let mut largest = 0;
-    for (&level, prior) in &config.priors {
-        let weights = count_parameters(&mut folder.prior(level, &device)?) as u64 * 4 * 3;
-        let t = &prior.transformer;
-        let cache = (t.depth * 2 * t.state() * t.context * arguments.takes) as u64 * 4;
-        let conditions = (2 * t.width * t.context * arguments.takes) as u64 * 4;
-        largest = largest.max(weights + cache + conditions);
-    }
-    // The codec works on chunks of half a million samples.
-    let widest = config.codec.width * config.codec.multipliers.iter().max().copied().unwrap_or(1);
-    let first = config.codec.strides.first().and_then(|s| s.first()).copied().unwrap_or(1);
-    let decoding = (1u64 << 19) / first as u64 * widest as u64 * 4 * 6;
-    let need = codec + largest.max(decoding) + (64 << 20);
+    let need = config.sampling_memory(arguments.takes).total() + PROGRAM;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let fits = memory().map(|[_, free]| need < free);
     let gb = |bytes: u64| bytes as f64 / 1e9;

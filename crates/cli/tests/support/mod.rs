@@ -44,7 +44,7 @@ impl Studio {
     pub fn shared() -> &'static Self {
         static STUDIO: OnceLock<Studio> = OnceLock::new();
         STUDIO.get_or_init(|| {
-            let studio = Self::open();
+            let studio = Self::empty();
             studio.write_songs();
             studio.good("data scan songs --out songs.jsonl --folders artist --min-seconds 2 --valid 0.1 --test 0.1");
             studio.train("codec", "--data songs.jsonl --out codec", &[SMALL_CODEC]);
@@ -58,7 +58,7 @@ impl Studio {
     }
 
     /// An empty folder with the recipes; another process with the same tests waits for its turn.
-    fn open() -> Self {
+    pub fn empty() -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(env!("CARGO_CRATE_NAME"));
         let lock = File::create(folder.with_extension("lock")).unwrap();
         lock.lock().unwrap();

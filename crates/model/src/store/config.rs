@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 /// Version of the folder's layout.
 pub const MODEL_FORMAT: u32 = 1;
 
+/// Most layers of a stack.
+const MOST_LAYERS: usize = 1024;
+
 /// Everything about a model but its weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,6 +78,7 @@ impl ModelConfig {
             );
         }
         self.codec.validate()?;
+        self.validate_layers()?;
         for (&level, prior) in &self.priors {
             prior.validate()?;
             if level >= self.codec.levels() || prior.level != level {
@@ -102,5 +106,26 @@ impl ModelConfig {
             }
         }
         Ok(())
+    }
+
+    /// A limit on what sizes and counts are listed for before any weight is seen.
+    fn validate_layers(&self) -> Result<(), ModelError> {
+        let most = self.codec.multipliers.iter().max().copied().unwrap_or(1);
+        let codec = ("resnet.depth", self.codec.resnet.depth.saturating_mul(most));
+        let priors = self.priors.values().flat_map(|prior| {
+            let encoder = prior.lyrics.as_ref().and_then(|l| l.encoder.as_ref());
+            [
+                ("transformer.depth", prior.transformer.depth),
+                ("lyrics.encoder.depth", encoder.map_or(0, |e| e.depth)),
+                ("upper.resnet.depth", prior.upper.as_ref().map_or(0, |u| u.resnet.depth)),
+            ]
+        });
+        match std::iter::once(codec).chain(priors).find(|(_, depth)| *depth > MOST_LAYERS) {
+            None => Ok(()),
+            Some((field, depth)) => Err(ModelError::Config {
+                field,
+                what: format!("{depth} layers are more than the limit of {MOST_LAYERS}"),
+            }),
+        }
     }
 }

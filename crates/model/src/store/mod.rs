@@ -6,19 +6,25 @@
 mod checkpoint;
 mod config;
 mod element;
+mod import;
 mod int8;
+mod memory;
 mod part;
 mod read;
 mod safetensors_file;
+mod shapes;
 mod write;
 
 pub use checkpoint::{Checkpoint, StoredTensor};
 pub use config::{MODEL_FORMAT, ModelConfig, SamplingDefaults};
 pub use element::Element;
+pub use import::{ImportSettings, Kind, Published, TERMS, import, import_labels};
+pub use memory::{SamplingMemory, parameter_count, stored_bytes};
 pub(crate) use part::PartReader;
 pub use read::{ModelFolder, Source};
 pub use safetensors_file::{NamedTensor, SafetensorsFile};
-pub use write::{Dtype, Shape, Weights, save_model, weights_of};
+pub use shapes::{Shape, codec_shapes, prior_shapes};
+pub use write::{Dtype, Weights, save_model, weights_of};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -8,6 +8,7 @@ use crate::codec::VqVae;
 use crate::nn::{Parameters, Random};
 use crate::prior::{Prior, PriorConfig};
 use burn::tensor::Device;
+use orchestrion_data::fingerprint;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -141,22 +142,29 @@ impl ModelFolder {
         self.weight_map.values().map(String::as_str).collect()
     }
 
-    /// Content of configuration and weights, in a fixed order: what a fingerprint is made of.
+    /// Hash of configuration and weights: what tells models apart. Files are read one after the other.
     ///
     /// # Errors
     /// If a file cannot be read.
-    pub fn contents(&self) -> Result<Vec<Cow<'static, [u8]>>, ModelError> {
-        std::iter::once(CONFIG).chain(self.shards()).map(|file| self.source.read(file)).collect()
+    pub fn fingerprint(&self) -> Result<String, ModelError> {
+        self.hash(std::iter::once(CONFIG).chain(self.shards()))
     }
 
-    /// Content of the codec's weights: what its tokens depend on.
+    /// Hash of the codec's weights: what its tokens depend on.
     ///
     /// # Errors
     /// If a file cannot be read.
-    pub fn codec_contents(&self) -> Result<Vec<Cow<'static, [u8]>>, ModelError> {
+    pub fn codec_fingerprint(&self) -> Result<String, ModelError> {
         let files: BTreeSet<&str> =
             self.weight_map.iter().filter(|(k, _)| k.starts_with("codec.")).map(|(_, f)| f.as_str()).collect();
-        files.into_iter().map(|file| self.source.read(file)).collect()
+        self.hash(files.into_iter())
+    }
+
+    fn hash<'a>(&self, files: impl Iterator<Item = &'a str>) -> Result<String, ModelError> {
+        let mut failed = None;
+        let contents = files.map_while(|file| self.source.read(file).map_err(|error| failed = Some(error)).ok());
+        let hash = fingerprint(contents);
+        failed.map_or(Ok(hash), Err)
     }
 
     /// The codec with its weights.

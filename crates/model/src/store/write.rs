@@ -1,7 +1,7 @@
 //! Writing a model folder: every file beside its place, then renamed; the configuration last.
 
 use super::safetensors_file::NamedTensor;
-use super::{CARD, CONFIG, INDEX, Index, ModelConfig, int8};
+use super::{CARD, CONFIG, INDEX, Index, ModelConfig, Shape, int8};
 use crate::ModelError;
 use crate::nn::{Parameters, each_parameter};
 use half::bf16;
@@ -14,9 +14,10 @@ use std::path::Path;
 const SHARD: u64 = 16_000_000;
 
 /// How weights are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Dtype {
     /// Four bytes, exact.
+    #[default]
     F32,
     /// Two bytes: the upper half of an f32, rounded to nearest.
     Bf16,
@@ -94,9 +95,6 @@ pub fn save_model(
     finish(folder, config, &index, card)
 }
 
-/// Name and sizes of a tensor.
-pub type Shape = (String, Vec<usize>);
-
 /// Writes a part's weights, shard by shard; `values` gives those of the tensor at a place of `shapes`, and is asked once for
 /// each, in order. At any time the values of one shard are in memory. On failure the part's files are removed.
 ///
@@ -110,6 +108,7 @@ pub(super) fn write_part<'a>(
     index: &mut Index,
     mut values: impl FnMut(usize) -> Result<Cow<'a, [f32]>, ModelError>,
 ) -> Result<(), ModelError> {
+    let is_new = !folder.exists();
     std::fs::create_dir_all(folder).map_err(|source| ModelError::Io { path: folder.to_owned(), source })?;
     let shards = split(shapes, dtype);
     let stem = part.replace('.', "-");
@@ -136,9 +135,12 @@ pub(super) fn write_part<'a>(
             Ok(())
         };
         if let Err(error) = shard() {
+            // The first error is the one to tell.
             for written in (0..i).map(name) {
-                // The first error is the one to tell.
                 let _ = std::fs::remove_file(folder.join(written));
+            }
+            if is_new {
+                let _ = std::fs::remove_dir(folder);
             }
             return Err(error);
         }

@@ -1,37 +1,15 @@
-//! `orchestrion model`.
+//! `orchestrion model merge`.
 
 use crate::failure::Failure;
-use crate::model::{self, ModelChoice};
+use crate::model;
 use burn::tensor::Device;
-use orchestrion_data::fingerprint;
-use orchestrion_model::nn::count_parameters;
 use orchestrion_model::store::{Dtype, SamplingDefaults, Weights, save_model, weights_of};
-use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Verbs on models.
-#[derive(Debug, clap::Subcommand)]
-pub enum Verb {
-    /// Show levels, sizes, labels and the card
-    Info(InfoArguments),
-    /// Put the codec and the priors of several folders into one
-    Merge(MergeArguments),
-}
-
-/// Options of `model info`.
-#[derive(Debug, clap::Args)]
-pub struct InfoArguments {
-    #[command(flatten)]
-    model: ModelChoice,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
-}
-
 /// Options of `model merge`.
 #[derive(Debug, clap::Args)]
-pub struct MergeArguments {
+pub struct Arguments {
     /// Model folders with the same codec; a later one's priors replace those of an earlier one
     #[arg(required = true)]
     folders: Vec<PathBuf>,
@@ -52,66 +30,8 @@ pub struct MergeArguments {
     bf16: bool,
 }
 
-/// Runs a verb.
-pub fn run(verb: Verb) -> Result<(), Failure> {
-    match verb {
-        Verb::Info(arguments) => info(&arguments),
-        Verb::Merge(arguments) => merge(&arguments),
-    }
-}
-
-fn info(arguments: &InfoArguments) -> Result<(), Failure> {
-    let folder = arguments.model.open()?;
-    let device = Device::flex();
-    let config = folder.config();
-    let codec = count_parameters(&mut folder.codec(&device)?);
-    let mut priors = BTreeMap::new();
-    for &level in config.priors.keys() {
-        priors.insert(level, count_parameters(&mut folder.prior(level, &device)?));
-    }
-    if arguments.json {
-        println!(
-            "{:#}",
-            json!({
-                "identity": model::identity(&folder)?,
-                "config": config,
-                "parameters": { "codec": codec, "priors": priors },
-            })
-        );
-        return Ok(());
-    }
-    let rate = f64::from(config.codec.sample_rate);
-    println!("{}", model::identity(&folder)?);
-    println!("{} Hz, codec of {:.2} M parameters", config.codec.sample_rate, codec as f64 / 1e6);
-    for level in 0..config.codec.levels() {
-        let hop = config.codec.hop_length(level);
-        let prior = match (config.priors.get(&level), priors.get(&level)) {
-            (Some(p), Some(n)) => format!(
-                "prior of {:.2} M parameters, {} layers of {}, context {:.1} s",
-                *n as f64 / 1e6,
-                p.transformer.depth,
-                p.transformer.width,
-                (p.transformer.context * hop) as f64 / rate
-            ),
-            _ => "no prior".to_owned(),
-        };
-        println!(
-            "level {level}: hop {hop}, {:.1} tokens a second of {} values, {prior}",
-            rate / hop as f64,
-            config.codec.codebook_size
-        );
-    }
-    if !config.artists.is_empty() {
-        println!("artists: {}", config.artists.join(", "));
-        println!("genres: {}", config.genres.join(", "));
-    }
-    if let Some(card) = folder.card() {
-        println!("\n{}", card.trim_end());
-    }
-    Ok(())
-}
-
-fn merge(arguments: &MergeArguments) -> Result<(), Failure> {
+/// Runs it.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let device = Device::flex();
     let mut merged: Option<(orchestrion_model::store::ModelConfig, String)> = None;
     let mut weights: BTreeMap<String, Weights> = BTreeMap::new();
@@ -120,7 +40,7 @@ fn merge(arguments: &MergeArguments) -> Result<(), Failure> {
     };
     for path in &arguments.folders {
         let folder = model::open(path)?;
-        let codec = fingerprint(folder.codec_contents()?);
+        let codec = folder.codec_fingerprint()?;
         let config = folder.config();
         match &mut merged {
             None => {

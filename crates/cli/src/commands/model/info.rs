@@ -1,0 +1,130 @@
+//! `orchestrion model info`.
+
+use crate::failure::Failure;
+use crate::model::ModelChoice;
+use orchestrion_model::store::{Checkpoint, Dtype, ModelConfig, ModelFolder, parameter_count, stored_bytes};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Options of `model info`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    model: ModelChoice,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The ways to store weights, with their names.
+const DTYPES: [(&str, Dtype); 3] = [("f32", Dtype::F32), ("bf16", Dtype::Bf16), ("int8", Dtype::Int8)];
+
+/// Runs it. No weight is read.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let path = &arguments.model.model;
+    match (path.is_file(), arguments.json) {
+        (true, true) => checkpoint_json(&Checkpoint::open(path)?),
+        (true, false) => checkpoint_text(&Checkpoint::open(path)?),
+        (false, true) => folder_json(arguments.model.open()?.config()),
+        (false, false) => folder_text(&arguments.model.open()?),
+    }
+    Ok(())
+}
+
+fn folder_json(config: &ModelConfig) {
+    let parts = config.parts();
+    let count = |part: &str| parts.iter().find(|(name, _)| name == part).map(|(_, shapes)| parameter_count(shapes));
+    let priors: BTreeMap<usize, _> = config.priors.keys().map(|l| (*l, count(&format!("prior.{l}")))).collect();
+    let stored: BTreeMap<&str, BTreeMap<&str, u64>> = parts
+        .iter()
+        .map(|(part, shapes)| (part.as_str(), DTYPES.map(|(name, dtype)| (name, stored_bytes(shapes, dtype))).into()))
+        .collect();
+    let need = config.sampling_memory(1);
+    println!(
+        "{:#}",
+        json!({
+            "config": config,
+            "parameters": { "codec": count("codec"), "priors": priors },
+            "stored_bytes": stored,
+            "sampling_bytes": {
+                "total": need.total(), "level": need.level, "weights": need.weights, "cache": need.cache,
+                "conditions": need.conditions, "codec": need.codec,
+            },
+        })
+    );
+}
+
+fn folder_text(folder: &ModelFolder) {
+    let config = folder.config();
+    let rate = f64::from(config.codec.sample_rate);
+    println!("{}", config.name);
+    println!("{} Hz, {} levels", config.codec.sample_rate, config.codec.levels());
+    for level in 0..config.codec.levels() {
+        let hop = config.codec.hop_length(level);
+        let prior = match config.priors.get(&level) {
+            Some(p) => format!(
+                "prior of {} layers of {}, context {:.1} s{}",
+                p.transformer.depth,
+                p.transformer.width,
+                (p.window() * hop) as f64 / rate,
+                p.lyrics.as_ref().map_or(String::new(), |l| format!(", {} characters of lyrics", l.tokens)),
+            ),
+            None => "no prior".to_owned(),
+        };
+        println!(
+            "level {level}: hop {hop}, {:.1} tokens a second of {} values, {prior}",
+            rate / hop as f64,
+            config.codec.codebook_size
+        );
+    }
+    println!("\n{:<10} {:>14} {:>10} {:>10} {:>10}", "part", "parameters", "f32", "bf16", "int8");
+    for (part, shapes) in config.parts() {
+        let [f32, bf16, int8] = DTYPES.map(|(_, dtype)| size(stored_bytes(&shapes, dtype)));
+        println!("{part:<10} {:>14} {f32:>10} {bf16:>10} {int8:>10}", parameter_count(&shapes));
+    }
+    let need = config.sampling_memory(1);
+    println!("\nsampling one take needs about {}:", size(need.total()));
+    if let Some(level) = need.level {
+        println!("  {:>10}  the prior of level {level} in f32; one prior at a time is in memory", size(need.weights));
+        println!("  {:>10}  keys and values of its layers, for each take", size(need.cache));
+        println!("  {:>10}  its conditions, for each take", size(need.conditions));
+    }
+    println!("  {:>10}  the codec, and decoding a stretch of sound", size(need.codec));
+    if !config.artists.is_empty() {
+        println!("\nartists: {}", config.artists.join(", "));
+        println!("genres: {}", config.genres.join(", "));
+    }
+    if let Some(card) = folder.card() {
+        println!("\n{}", card.trim_end());
+    }
+}
+
+/// Bytes for people.
+fn size(bytes: u64) -> String {
+    match bytes as f64 {
+        b if b >= 1e9 => format!("{:.2} GB", b / 1e9),
+        b => format!("{:.1} MB", b / 1e6),
+    }
+}
+
+fn checkpoint_json(checkpoint: &Checkpoint) {
+    let tensors: BTreeMap<&String, _> = checkpoint
+        .tensors()
+        .iter()
+        .map(|(name, t)| (name, json!({ "dtype": t.element.name(), "shape": t.shape })))
+        .collect();
+    println!("{:#}", json!({ "hps": checkpoint.settings(), "tensors": tensors }));
+}
+
+fn checkpoint_text(checkpoint: &Checkpoint) {
+    for (name, value) in checkpoint.settings() {
+        println!("{name:<28} {value}");
+    }
+    println!("\n{:<72} {:<5} sizes", "tensor", "type");
+    let mut count = 0;
+    for (name, tensor) in checkpoint.tensors() {
+        count += tensor.count() as u64;
+        println!("{name:<72} {:<5} {:?}", tensor.element.name(), tensor.shape);
+    }
+    println!("\n{} tensors, {count} numbers", checkpoint.tensors().len());
+}
