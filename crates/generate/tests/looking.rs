@@ -151,7 +151,7 @@ fn an_alignment_is_the_attention_of_all_windows_the_earlier_ones_on_top() {
 fn without_words_or_a_head_that_follows_them_there_is_no_alignment() {
     let config = singer(true);
     let cancel = Cancel::new();
-    let mut looked = |config: &PriorConfig, session: &Session, cancel: &Cancel| {
+    let looked = |config: &PriorConfig, session: &Session, cancel: &Cancel| {
         align(&mut decoder(config), config, session, 0, cancel, &mut || {})
     };
     let mut silent = sung(5);
