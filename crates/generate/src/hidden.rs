@@ -8,7 +8,7 @@ use orchestrion_model::condition::Labels;
 use orchestrion_model::prior::{PriorConfig, PriorDecoder, Window};
 use safetensors::tensor::{Dtype, TensorView};
 
-use crate::{Cancel, GenerateError, WindowLayout};
+use crate::{GenerateError, WindowLayout};
 
 /// Most bytes of states that are kept.
 const MOST_BYTES: usize = 1 << 30;
@@ -44,14 +44,13 @@ pub struct HiddenStates {
 /// tokens read so far.
 ///
 /// # Errors
-/// If the codes don't fit the prior, there is no such layer, there would be more than 1 GiB of states, or on cancelling.
+/// If the codes don't fit the prior, there is no such layer, or there would be more than 1 GiB of states.
 pub fn hidden_states(
     prior: &mut PriorDecoder,
     config: &PriorConfig,
     (codes, upper): (&[u32], Option<&[u32]>),
     layer: usize,
     pool: Pool,
-    cancel: &Cancel,
     done: &mut dyn FnMut(usize),
 ) -> Result<HiddenStates, GenerateError> {
     let (level, width) = (config.level, config.transformer.width);
@@ -65,9 +64,6 @@ pub fn hidden_states(
     let mut values = Vec::new();
     let mut sums = vec![0.0f64; width];
     for plan in layout.windows(0) {
-        if cancel.is_cancelled() {
-            return Err(GenerateError::Interrupted { level, done: plan.start + plan.known, total: codes.len() });
-        }
         let labels = [labels(config, codes.len(), plan.start, plan.length)];
         let upper = upper.map(|upper| &upper[plan.start / ratio..upper.len().min(plan.end() / ratio)]);
         let upper = upper.as_ref().map(std::slice::from_ref);

@@ -21,8 +21,8 @@ pub struct LabelTables {
 enum Table {
     /// Names in the model's configuration.
     Own(LabelTable),
-    /// Names in a file of the paper's form.
-    Published(PublishedLabels),
+    /// Names in a file of the paper's form, and how many artists and genres the model has.
+    Published(PublishedLabels, [usize; 2]),
 }
 
 impl LabelTables {
@@ -107,20 +107,23 @@ impl Table {
             Naming::V3 => PublishedNames::V3,
         };
         let json = folder.file(names.file()).map_err(|source| GenerateError::Model { level, source })?;
-        let Some(json) = json else { return Ok(Self::Published(PublishedLabels::by_number(names))) };
-        Ok(Self::Published(PublishedLabels::parse(names, Path::new(&folder.place(names.file())), &json)?))
+        let table = match json {
+            Some(json) => PublishedLabels::parse(names, Path::new(&folder.place(names.file())), &json)?,
+            None => PublishedLabels::by_number(names),
+        };
+        Ok(Self::Published(table, [labels.artists, labels.genres]))
     }
 
     fn is_by_number(&self) -> bool {
-        matches!(self, Self::Published(table) if table.is_by_number())
+        matches!(self, Self::Published(table, _) if table.is_by_number())
     }
 
     fn rows(&self, kind: Kind, text: &str) -> Result<Blend, DataError> {
         match (self, kind) {
             (Self::Own(table), Kind::Artist) => table.artist_blend(text),
             (Self::Own(table), Kind::Genre) => table.genre_blend(text),
-            (Self::Published(table), Kind::Artist) => table.artist_blend(text),
-            (Self::Published(table), Kind::Genre) => table.genre_blend(text),
+            (Self::Published(table, [artists, _]), Kind::Artist) => within(table.artist_blend(text)?, *artists, text),
+            (Self::Published(table, [_, genres]), Kind::Genre) => within(table.genre_blend(text)?, *genres, text),
         }
     }
 
@@ -128,14 +131,25 @@ impl Table {
         let name = |row: u32| match (self, kind) {
             (Self::Own(table), Kind::Artist) => own_name(&table.artists, row),
             (Self::Own(table), Kind::Genre) => own_name(&table.genres, row),
-            (Self::Published(table), Kind::Artist) => table.artist_name(row),
-            (Self::Published(table), Kind::Genre) => table.genre_name(row),
+            (Self::Published(table, _), Kind::Artist) => table.artist_name(row),
+            (Self::Published(table, _), Kind::Genre) => table.genre_name(row),
         };
         let word = |(row, weight): &(u32, f32)| match *weight {
             1.0 => name(*row),
             weight => format!("{}:{weight:.2}", name(*row)),
         };
         blend.iter().map(word).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// Rows that the model has.
+fn within(blend: Blend, rows: usize, text: &str) -> Result<Blend, DataError> {
+    match blend.iter().find(|(row, _)| *row as usize >= rows) {
+        None => Ok(blend),
+        Some((row, _)) => Err(DataError::Request {
+            what: format!("`{text}` is row {row}, but the model has {rows}"),
+            hint: "the table of labels belongs to another model, or the number is too large",
+        }),
     }
 }
 
@@ -152,7 +166,7 @@ mod tests {
     const V2: PublishedNames = PublishedNames::V2 { genre_words: 5 };
 
     fn table(names: PublishedNames, json: &str) -> Table {
-        Table::Published(PublishedLabels::parse(names, Path::new("labels"), json.as_bytes()).unwrap())
+        Table::Published(PublishedLabels::parse(names, Path::new("labels"), json.as_bytes()).unwrap(), [20, 20])
     }
 
     fn tables(top: Table, lower: Table) -> LabelTables {
@@ -178,11 +192,13 @@ mod tests {
         both.rows(Some("Nina"), None).unwrap_err();
 
         let numbers = tables(
-            Table::Published(PublishedLabels::by_number(PublishedNames::V3)),
-            Table::Published(PublishedLabels::by_number(V2)),
+            Table::Published(PublishedLabels::by_number(PublishedNames::V3), [20, 20]),
+            Table::Published(PublishedLabels::by_number(V2), [20, 20]),
         );
         let (labels, lacking) = numbers.rows(Some("17"), None).unwrap();
         assert_eq!((labels.artist, &labels.levels[&0].artist), (vec![(17, 1.0)], &vec![(0, 1.0)]));
         assert_eq!(lacking.len(), 2);
+        let message = numbers.rows(Some("20"), None).unwrap_err().to_string();
+        assert!(message.starts_with("`20` is row 20, but the model has 20; hint: "), "{message}");
     }
 }

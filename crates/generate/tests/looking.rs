@@ -151,7 +151,7 @@ fn an_alignment_is_the_attention_of_all_windows_the_earlier_ones_on_top() {
 fn without_words_or_a_head_that_follows_them_there_is_no_alignment() {
     let config = singer(true);
     let cancel = Cancel::new();
-    let mut looked = |config: &PriorConfig, session: &Session, cancel: &Cancel| {
+    let looked = |config: &PriorConfig, session: &Session, cancel: &Cancel| {
         align(&mut decoder(config), config, session, 0, cancel, &mut || {})
     };
     let mut silent = sung(5);
@@ -167,9 +167,8 @@ fn without_words_or_a_head_that_follows_them_there_is_no_alignment() {
 
 #[test]
 fn a_recording_of_any_length_has_a_state_for_every_token() {
-    let cancel = Cancel::new();
-    let mut states = |config: &PriorConfig, codes: &[u32], upper: Option<&[u32]>, pool| {
-        hidden_states(&mut decoder(config), config, (codes, upper), 1, pool, &cancel, &mut |_| {}).unwrap()
+    let states = |config: &PriorConfig, codes: &[u32], upper: Option<&[u32]>, pool| {
+        hidden_states(&mut decoder(config), config, (codes, upper), 1, pool, &mut |_| {}).unwrap()
     };
     let (config, codes) = (singer(false), codes(300));
     let all = states(&config, &codes, None, Pool::None);

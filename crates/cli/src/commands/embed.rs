@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::model::{self, DeviceChoice, ModelChoice};
 use crate::progress::Meter;
 use orchestrion_audio::ReadOptions;
-use orchestrion_generate::{Cancel, Pool, hidden_states};
+use orchestrion_generate::{Pool, hidden_states};
 use orchestrion_model::codec::{Codec, VqVae};
 use orchestrion_model::prior::PriorDecoder;
 use serde_json::json;
@@ -79,7 +79,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Pooling::Mean => Pool::Mean,
     };
     let recording = (codes.as_slice(), config.upper.is_some().then_some(upper.as_slice()));
-    let states = hidden_states(&mut prior, config, recording, arguments.layer, pool, &Cancel::new(), &mut |done| {
+    let states = hidden_states(&mut prior, config, recording, arguments.layer, pool, &mut |done| {
         meter.set(done as u64, String::new);
     })?;
     meter.finish(&format!("{} tokens", codes.len()));
