@@ -62,7 +62,7 @@ pub fn words(
         all.push(Some(TakeWords { text: lyrics.text, vocabulary: Vocabulary::of_size(size)?, alignment }));
     }
     if let Some(meter) = meter {
-        meter.finish("every word has its time");
+        meter.finish("aligned with the music");
     }
     Ok(all)
 }
