@@ -7,6 +7,7 @@
 mod legacy;
 mod objects;
 mod pickle;
+mod torch;
 mod zip;
 
 use super::element::Element;
