@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 /// Samples a second of the songs and of the model.
 pub const RATE: u32 = 22_050;
 /// Samples for one token of levels 0, 1 and 2.
-pub const HOPS: [usize; 3] = [32, 128, 256];
+pub const HOPS: [usize; 3] = [64, 128, 256];
 
 /// `--set` of a codec small enough to train in a second.
 pub const SMALL_CODEC: &str = "--set codec.crop=4096 --set codec.network.width=8 --set codec.network.codebook_size=64 \
