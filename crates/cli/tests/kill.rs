@@ -17,7 +17,8 @@ fn killed_at_ten_random_moments_the_tokens_are_those_of_one_run() {
     let line = "sample --model up0 --seconds 3 --seed 4 --takes 2";
     let begun = Instant::now();
     studio.good(&format!("{line} --out whole"));
-    let time = begun.elapsed();
+    // How long a run takes; a busy machine's first one may be slow, so runs that end before their kill shorten it.
+    let mut time = begun.elapsed();
     let whole = studio.codes("whole/session.safetensors");
     let mut random = 2026_u64;
     let mut cut_short = 0;
@@ -26,7 +27,14 @@ fn killed_at_ten_random_moments_the_tokens_are_those_of_one_run() {
         let share = (random >> 33) as f64 / (1_u64 << 31) as f64;
         let out = format!("killed-{number}");
         let mut run = studio.start(&format!("{line} --out {out}"), &out);
-        std::thread::sleep(time.mul_f64(share));
+        let (begun, moment) = (Instant::now(), time.mul_f64(share));
+        while begun.elapsed() < moment {
+            if run.child.try_wait().unwrap().is_some() {
+                time = begun.elapsed();
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
         run.child.kill().unwrap();
         assert!(run.end().code.is_none_or(|code| code == 0), "ended by the signal, or finished before");
         let session = format!("{out}/session.safetensors");
@@ -47,7 +55,8 @@ fn killed_at_ten_random_moments_the_tokens_are_those_of_one_run() {
         assert_eq!(studio.codes(&session), whole, "kill {number}, at {:.0} % of the time", 100.0 * share);
         assert!(studio.path(&format!("{out}/index.html")).exists(), "kill {number}: the page is made in the end");
     }
-    assert!(cut_short >= 5, "only {cut_short} of ten runs were killed before their end");
+    // A run of this length decodes and draws for half of its time, with all tokens made.
+    assert!(cut_short >= 3, "only {cut_short} of ten runs were killed before their tokens were made");
 }
 
 #[test]
