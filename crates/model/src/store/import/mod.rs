@@ -94,14 +94,13 @@ pub fn import(
         false => None,
     };
     let mut index = existing.as_ref().map_or_else(|| Ok(Index::default()), ModelFolder::index)?;
-    let (mut config, part, shapes) = match checkpoint.kind()? {
+    let (mut config, level) = match checkpoint.kind()? {
         Kind::Codec => {
             let codec = codec_config(checkpoint, settings.published)?;
             if existing.is_some() {
                 return Err(taken(folder, "a codec"));
             }
-            let shapes = codec_shapes(&codec);
-            (new_model(codec, folder), "codec".to_owned(), shapes)
+            (new_model(codec, folder), None)
         }
         Kind::Prior => {
             let Some(mut config) = existing.map(|folder| folder.config().clone()) else {
@@ -119,15 +118,19 @@ pub fn import(
                 let known = (timing.min_seconds..timing.max_seconds).contains(&SONG_SECONDS);
                 config.sampling.song_seconds = Some(if known { SONG_SECONDS } else { timing.min_seconds });
             }
-            let shapes = prior_shapes(&prior);
             config.priors.insert(level, prior);
-            (config, format!("prior.{level}"), shapes)
+            (config, Some(level))
         }
     };
     if let Some(name) = &settings.name {
         config.name.clone_from(name);
     }
+    // Before any list of names: a configuration that lies about its depth would make it endless.
     config.validate()?;
+    let (part, shapes) = match level.and_then(|level| config.priors.get(&level)) {
+        Some(prior) => (format!("prior.{}", prior.level), prior_shapes(prior)),
+        None => ("codec".to_owned(), codec_shapes(&config.codec)),
+    };
     check(checkpoint, &config, &shapes, settings.published)?;
 
     let all: u64 = super::parameter_count(&shapes);
