@@ -36,9 +36,10 @@ impl<'a> Matrix<'a> {
 /// `out = lhs · rhs`, plus what `out` holds if `add`.
 fn multiply(lhs: Matrix<'_>, rhs: Matrix<'_>, out: &mut [f32], add: bool) {
     let ([m, k], [inner, n]) = (lhs.shape, rhs.shape);
-    assert!(k == inner && lhs.values.len() == m * k && rhs.values.len() == k * n && out.len() == m * n);
-    // SAFETY: the assertion says that every element the shapes and strides reach lies within its slice, and `out` is a
-    // mutable borrow, so it overlaps neither operand.
+    let fits = |values: &[f32], rows: usize, columns: usize| rows.checked_mul(columns) == Some(values.len());
+    assert!(k == inner && fits(lhs.values, m, k) && fits(rhs.values, k, n) && fits(out, m, n));
+    // SAFETY: the assertion, whose products cannot wrap, says that every element the shapes and strides reach lies
+    // within its slice, and `out` is a mutable borrow, so it overlaps neither operand.
     unsafe {
         gemm(
             m,
@@ -74,11 +75,17 @@ fn rows(name: &str, values: &[f32], columns: usize) -> Result<usize, EngineError
 }
 
 fn weight(w: &[f32], inputs: usize, outputs: usize) -> Result<Matrix<'_>, EngineError> {
-    if w.len() == inputs * outputs {
+    let expected = size(inputs, outputs)?;
+    if w.len() == expected {
         return Ok(Matrix::new(w, [inputs, outputs]));
     }
-    let name = format!("`w` [{inputs}, {outputs}]");
-    Err(EngineError::Length { name, expected: inputs * outputs, found: w.len() })
+    Err(EngineError::Length { name: format!("`w` [{inputs}, {outputs}]"), expected, found: w.len() })
+}
+
+fn size(inputs: usize, outputs: usize) -> Result<usize, EngineError> {
+    inputs.checked_mul(outputs).ok_or_else(|| {
+        EngineError::Request(format!("no weight has {inputs} x {outputs} values; hint: check the layer's sizes"))
+    })
 }
 
 /// `x w + b` for `x` `[rows, inputs]`, `w` `[inputs, outputs]` and `b` `[outputs]`: `[rows, outputs]`.
@@ -120,9 +127,9 @@ pub fn linear_grad_weight(
     let count = rows("x", x, inputs)?;
     if rows("grad", grad, outputs)? != count {
         let name = format!("`grad` [{count}, {outputs}]");
-        return Err(EngineError::Length { name, expected: count * outputs, found: grad.len() });
+        return Err(EngineError::Length { name, expected: count.saturating_mul(outputs), found: grad.len() });
     }
-    let mut w = vec![0.0; inputs * outputs];
+    let mut w = vec![0.0; size(inputs, outputs)?];
     multiply(Matrix::new(x, [count, inputs]).transposed(), Matrix::new(grad, [count, outputs]), &mut w, false);
     let sums: Vec<Vec<f32>> = grad
         .par_chunks(TASK * outputs)
@@ -194,5 +201,8 @@ mod tests {
         assert!(linear(&[0.0; 5], &[0.0; 6], &[0.0; 3], 2).is_err());
         assert!(linear(&[0.0; 4], &[0.0; 5], &[0.0; 3], 2).is_err());
         assert!(linear_grad_weight(&[0.0; 4], &[0.0; 9], [2, 3]).is_err());
+        // Sizes whose product wraps to the number of values.
+        assert!(linear_grad_weight(&[], &[], [1 << 32, 1 << 32]).is_err());
+        assert!(linear(&[], &[], &[], 1 << 32).is_ok_and(|y| y.is_empty()));
     }
 }

@@ -43,6 +43,7 @@ pub struct Arguments {
 
 /// Runs it.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    orchestrion_engine::keep_freed_memory();
     let recipe = Recipe::read(&arguments.recipe, &arguments.changes)?;
     let device = arguments.device.open()?.autodiff();
     let from = arguments.from.as_deref().map(model::open).transpose()?;
@@ -76,7 +77,6 @@ fn go<T: Task>(
     device: Device,
     preview: Option<&mut dyn Preview>,
 ) -> Result<(), Failure> {
-    orchestrion_engine::keep_freed_memory();
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     let handler = ctrlc::set_handler(move || {
