@@ -37,6 +37,8 @@ enum Verb {
     /// Look into a model folder, or put one together
     #[command(subcommand)]
     Model(commands::model::Verb),
+    /// Measure how fast training is here, beside what the machine gives
+    Bench(commands::bench::Arguments),
     /// Say what this machine has, and whether a model fits
     Doctor(commands::doctor::Arguments),
 }
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Verb::Data(verb) => commands::data::run(verb),
         Verb::Eval(verb) => commands::eval::run(verb),
         Verb::Model(verb) => commands::model::run(verb),
+        Verb::Bench(arguments) => commands::bench::run(&arguments),
         Verb::Doctor(arguments) => commands::doctor::run(arguments),
     });
     match result {

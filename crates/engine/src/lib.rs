@@ -48,6 +48,7 @@ pub mod conv;
 pub mod decode;
 mod error;
 mod lanes;
+pub mod machine;
 mod memory;
 pub mod product;
 pub mod rows;

@@ -1,5 +1,6 @@
 //! One file a verb.
 
+pub mod bench;
 pub mod data;
 pub mod decode;
 pub mod doctor;
