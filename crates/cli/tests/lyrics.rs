@@ -195,6 +195,11 @@ fn words_are_sung_timed_and_kept_for_later() {
     assert_eq!(json(&folder.join("all/take-1.alignment.json"))["matrix"].as_array().unwrap().len(), 94);
     let (_, stderr) = good(&folder, "sample --model singer --seconds 1 --song-offset 4 --seed 3 --out silent");
     assert!(stderr.contains("this model sings"), "{stderr}");
+    good(&folder, "sample --model singer --seconds 1 --seed 3 --levels 1 --out preview");
+    for line in ["--upsample preview/take-1.tokens.safetensors --out fine", "--continue preview/session.safetensors"] {
+        let (_, stderr) = good(&folder, &format!("sample --model singer {line} --levels 1,0"));
+        assert!(!stderr.contains("this model sings"), "the level with words is there already: {stderr}");
+    }
     let (_, stderr) = good(&folder, "sample --model singer --seconds 1 --genre dub --lyrics la --out dub");
     assert!(stderr.contains("level 0 has other tables, without the genre `dub`"), "{stderr}");
 }

@@ -106,6 +106,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         eprintln!("stopping; once more to stop at once");
     })
     .map_err(|e| Failure::new(format!("cannot listen for interrupts: {e}")))?;
+    sample_labels::note_missing_words(&session, folder.config());
     eprintln!("seed {}, model {identity}, session `{}`", session.request().seed, file.path().display());
 
     let mut output = Output::new(out, arguments.format, &folder, &identity, &session, prompt_seconds)?;

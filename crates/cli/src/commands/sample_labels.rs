@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use orchestrion_data::lyrics::Vocabulary;
-use orchestrion_generate::{LabelTables, Lyrics, MAX_LYRICS, SampleRequest, TakeLabels};
+use orchestrion_generate::{LabelTables, Lyrics, MAX_LYRICS, SampleRequest, Session, TakeLabels};
 use orchestrion_model::store::{ModelConfig, ModelFolder};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -36,6 +36,15 @@ pub fn defaults(request: &mut SampleRequest, folder: &ModelFolder) -> Result<(),
     Ok(())
 }
 
+/// Tells that words are missing where a level that is to be made would sing them.
+pub fn note_missing_words(session: &Session, config: &ModelConfig) {
+    let silent = session.request().labels.iter().all(|take| take.lyrics.is_none());
+    let sings = |level: usize| config.priors.get(&level).is_some_and(|prior| prior.lyrics.is_some());
+    if silent && session.pending_levels().into_iter().any(sings) {
+        eprintln!("note: this model sings; give it words with `--lyrics`");
+    }
+}
+
 impl LabelOptions {
     /// Lays what was said over the labels of every take; what was not said stays each take's own.
     pub fn apply(&self, request: &mut SampleRequest, folder: &ModelFolder) -> Result<(), Failure> {
@@ -56,10 +65,6 @@ impl LabelOptions {
                 take.lyrics.clone_from(&words);
             }
             take.offset_seconds = self.song_offset.unwrap_or(take.offset_seconds);
-        }
-        let silent = request.labels.iter().all(|take| take.lyrics.is_none());
-        if silent && folder.config().priors.values().any(|prior| prior.lyrics.is_some()) {
-            eprintln!("note: this model sings; give it words with `--lyrics`");
         }
         Ok(())
     }
