@@ -52,5 +52,5 @@ pub use session::Session;
 pub use session_file::{SessionError, SessionFile};
 pub use shape::{LevelShape, SongShape};
 pub use sung_words::{SungWord, lrc, sung_words};
-pub use take_labels::{LevelLabels, Lyrics, MAX_LYRICS, TakeLabels};
+pub use take_labels::{LevelLabels, Lyrics, TakeLabels};
 pub use window::{WindowError, WindowLayout, WindowPlan, partial_window};

@@ -1,8 +1,8 @@
 //! What `sample` is told about the song: artist, genre, words, and the place in it.
 
 use crate::failure::Failure;
-use orchestrion_data::lyrics::Vocabulary;
-use orchestrion_generate::{LabelTables, Lyrics, MAX_LYRICS, SampleRequest, Session, TakeLabels};
+use orchestrion_data::lyrics::{MAX_LYRICS, Vocabulary};
+use orchestrion_generate::{LabelTables, Lyrics, SampleRequest, Session, TakeLabels};
 use orchestrion_model::store::{ModelConfig, ModelFolder};
 use std::io::Read;
 use std::path::{Path, PathBuf};
