@@ -80,14 +80,13 @@ impl LabelOptions {
 
 /// Words in the model's vocabulary; says what is left out.
 fn lyrics(text: String, config: &ModelConfig) -> Result<Lyrics, Failure> {
-    let mut sizes = config.priors.values().filter_map(|prior| Some(prior.lyrics.as_ref()?.vocabulary));
-    let Some(size) = sizes.next() else {
+    let Some((_, known)) = config.singer() else {
         return Err(Failure::usage(format!(
             "model `{}` knows no words; hint: leave `--lyrics` out, or use a model with lyrics",
             config.name
         )));
     };
-    let vocabulary = Vocabulary::of_size(size)?;
+    let vocabulary = Vocabulary::of_size(known.vocabulary)?;
     let dropped = vocabulary.dropped(&text);
     if !dropped.is_empty() {
         let shown: Vec<String> = dropped.iter().take(10).map(|c| format!("`{}`", c.escape_debug())).collect();
