@@ -2,8 +2,8 @@
 //!
 //! A kernel is written once over [`Simd`], whose vectors always have [`LANES`] floats, whatever the registers' size; all
 //! operations round as IEEE 754 says, so every instruction set gives the same bits. The value of a `Simd` type is the
-//! proof that the machine has the instructions: it comes from detection only. Kernels are therefore safe code;
-//! `unsafe` stands in this folder alone.
+//! proof that the machine has the instructions: it comes from detection only. Kernels are therefore safe code:
+//! of what they need, `unsafe` stands in this folder alone.
 
 #![allow(unsafe_code)]
 
