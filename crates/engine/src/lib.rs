@@ -50,11 +50,16 @@ pub mod attention;
 pub mod conv;
 pub mod decode;
 mod error;
+#[cfg(test)]
+#[path = "../../../fixtures/jukebox/folder.rs"]
+mod fixtures;
 mod lanes;
 mod memory;
 pub mod product;
 pub mod rows;
 pub mod spectral;
+#[cfg(test)]
+mod tests;
 
 pub use error::EngineError;
 pub use memory::keep_freed_memory;

@@ -35,6 +35,10 @@ mod take_labels;
 mod take_words;
 mod window;
 
+#[cfg(test)]
+#[path = "../../../fixtures/jukebox/folder.rs"]
+mod fixtures;
+
 pub use align::align;
 pub use alignment::Alignment;
 pub use decode::decode_take;

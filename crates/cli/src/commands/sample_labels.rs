@@ -52,7 +52,8 @@ impl LabelOptions {
         if self.artist.is_some() || self.genre.is_some() {
             // One named label alone: the other is unknown rather than the model's default for another style.
             let tables = LabelTables::open(folder)?;
-            let (named, lacking) = tables.rows(self.artist.as_deref(), self.genre.as_deref()).map_err(Failure::usage)?;
+            let (named, lacking) =
+                tables.rows(self.artist.as_deref(), self.genre.as_deref()).map_err(Failure::usage)?;
             lacking.iter().for_each(|line| eprintln!("note: {line}"));
             rows = Some(named);
         }

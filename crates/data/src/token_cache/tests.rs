@@ -82,9 +82,8 @@ fn an_index_that_could_not_be_read_back_is_not_written() {
     let folder = tempfile::tempdir().unwrap();
     filled(folder.path(), &[100]);
     let mut manifest = set(&[100]);
-    let create = |manifest: &Manifest| {
-        TokenCache::create(folder.path(), codec(), manifest, LabelTable::from_manifest(manifest))
-    };
+    let create =
+        |manifest: &Manifest| TokenCache::create(folder.path(), codec(), manifest, LabelTable::from_manifest(manifest));
     let room = LARGEST_INDEX as usize - std::fs::read(folder.path().join(INDEX)).unwrap().len();
     manifest.entries[0].lyrics = Some("la ".repeat(room));
     let error = create(&manifest).err().unwrap();

@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod exp;
+pub(crate) mod gelu;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod scalar;
