@@ -6,6 +6,8 @@
 use burn::tensor::Device;
 use orchestrion_audio::Clip;
 use orchestrion_data::Tokens;
+use orchestrion_data::lyrics::Vocabulary;
+use orchestrion_generate::{Lyrics, SessionFile};
 use orchestrion_model::codec::VqVaeConfig;
 use orchestrion_model::condition::{LabelsConfig, Naming, TimingConfig, UpperConfig};
 use orchestrion_model::nn::resnet::ResnetConfig;
@@ -193,8 +195,37 @@ fn words_are_sung_timed_and_kept_for_later() {
     assert_eq!(json(&folder.join("all/take-1.alignment.json"))["matrix"].as_array().unwrap().len(), 94);
     let (_, stderr) = good(&folder, "sample --model singer --seconds 1 --song-offset 4 --seed 3 --out silent");
     assert!(stderr.contains("this model sings"), "{stderr}");
+    good(&folder, "sample --model singer --seconds 1 --seed 3 --levels 1 --out preview");
+    for line in ["--upsample preview/take-1.tokens.safetensors --out fine", "--continue preview/session.safetensors"] {
+        let (_, stderr) = good(&folder, &format!("sample --model singer {line} --levels 1,0"));
+        assert!(!stderr.contains("this model sings"), "the level with words is there already: {stderr}");
+    }
     let (_, stderr) = good(&folder, "sample --model singer --seconds 1 --genre dub --lyrics la --out dub");
     assert!(stderr.contains("level 0 has other tables, without the genre `dub`"), "{stderr}");
+}
+
+#[test]
+fn takes_with_words_and_labels_of_their_own_keep_them() {
+    let folder = studio("takes");
+    good(&folder, "sample --model singer --seconds 1 --seed 3 --takes 2 --levels 1 --lyrics la --out two");
+    let path = folder.join("two/session.safetensors");
+    let (file, mut session) = SessionFile::open(&path).unwrap();
+    let mut request = session.request().clone();
+    request.labels = vec![request.take_labels(0); 2];
+    request.labels[1].artist = vec![(4, 1.0)];
+    request.labels[1].offset_seconds = 2.0;
+    request.labels[1].lyrics = Some(Lyrics { text: "do re".into(), tokens: Vocabulary::V3.tokenise("do re") });
+    session.revise(request).unwrap();
+    file.save(&session).unwrap();
+    drop(file);
+
+    let mut labels = session.request().labels.clone();
+    let kept = || SessionFile::open(&path).unwrap().1.request().labels.clone();
+    good(&folder, "sample --model singer --continue two/session.safetensors --levels 1,0");
+    assert_eq!(kept(), labels, "nothing was said about labels");
+    good(&folder, "sample --model singer --continue two/session.safetensors --seconds 2 --song-offset 3");
+    labels.iter_mut().for_each(|take| take.offset_seconds = 3.0);
+    assert_eq!(kept(), labels, "what was said holds for every take, and nothing else");
 }
 
 #[test]

@@ -3,6 +3,9 @@
 
 use crate::DataError;
 
+/// Most characters of a song's words.
+pub const MAX_LYRICS: usize = 100_000;
+
 /// Everything but `+`, which only the older vocabulary has, between `-` and `'`.
 const BEFORE_PLUS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.,:;!?-";
 const AFTER_PLUS: &str = "'\"()[] \t\n";

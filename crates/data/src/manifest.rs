@@ -6,6 +6,7 @@
 //! [`Entry`] are ignored for the same reason; the price is that a misspelt optional field goes unnoticed.
 
 use crate::DataError;
+use crate::lyrics::MAX_LYRICS;
 use crate::whole_file::{open_regular, write_whole};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fs::File;
@@ -123,6 +124,9 @@ impl Entry {
             && !(weight.is_finite() && weight >= 0.0)
         {
             return Err(format!("`weight` is {weight}, not 0 or more"));
+        }
+        if self.lyrics.as_ref().is_some_and(|words| words.chars().nth(MAX_LYRICS).is_some()) {
+            return Err(format!("`lyrics` has more than the limit of {MAX_LYRICS} characters"));
         }
         Ok(())
     }

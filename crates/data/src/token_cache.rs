@@ -5,7 +5,7 @@
 //! and track: encoding can stop anywhere and be gone on with, tracks can be added, and labels and splits can be
 //! changed without encoding anything again.
 
-use crate::whole_file::{read_limited, write_whole};
+use crate::whole_file::{read_limited, write_limited};
 use crate::{DataError, Entry, LabelTable, Manifest, Split, Tokens};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 const FORMAT_VERSION: u32 = 1;
 const KIND: &str = "token-cache";
 const INDEX: &str = "index.json";
-/// Largest index, in bytes: about a million tracks, or a hundred thousand with their words.
-const LARGEST_INDEX: u64 = 256 << 20;
+/// Largest index, in bytes: about a million tracks, or a hundred thousand with their words. Small in tests.
+const LARGEST_INDEX: u64 = if cfg!(test) { 1 << 16 } else { 256 << 20 };
+const SPLIT: &str = "split the data set";
 const ENCODE_ANEW: &str = "delete it and encode again with `orchestrion data tokenize`";
 /// Bytes of the hash that names a token file.
 const NAME_BYTES: usize = 12;
@@ -102,7 +103,8 @@ impl TokenCache {
     ///
     /// # Errors
     /// [`DataError::Io`] if the folder can't be made or written, [`DataError::Format`] if the folder holds a
-    /// damaged cache or one of another codec, [`DataError::Request`] if labels or codec contradict themselves.
+    /// damaged cache or one of another codec, [`DataError::Request`] if labels or codec contradict themselves,
+    /// [`DataError::Limit`] if the data set needs an index that could not be opened again.
     pub fn create(
         folder: &Path,
         codec: CodecIdentity,
@@ -140,7 +142,7 @@ impl TokenCache {
         let path = folder.join(INDEX);
         let json = serde_json::to_vec_pretty(&index)
             .map_err(|error| DataError::format(&path, error.to_string(), "rename files that are not Unicode"))?;
-        write_whole(&path, &json)?;
+        write_limited(&path, &json, LARGEST_INDEX, SPLIT)?;
         Ok(Self { folder: folder.to_path_buf(), index })
     }
 
@@ -151,7 +153,7 @@ impl TokenCache {
     /// damaged or of another version.
     pub fn open(folder: &Path) -> Result<Self, DataError> {
         let path = folder.join(INDEX);
-        let json = read_limited(&path, LARGEST_INDEX, "split the data set")?;
+        let json = read_limited(&path, LARGEST_INDEX, SPLIT)?;
         let index = parse_index(&json).map_err(|what| DataError::format(&path, what, ENCODE_ANEW))?;
         Ok(Self { folder: folder.to_path_buf(), index })
     }

@@ -4,6 +4,7 @@ use crate::lyrics::Vocabulary;
 use crate::track_choice::{Candidate, TrackChoice};
 use crate::{Balance, DataError, Draw, ShortTracks, Split, TokenCache};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Tracks that a message names; the others are counted.
 const NAMED: usize = 5;
@@ -49,8 +50,8 @@ pub struct TokenWindow {
     pub total_length: u64,
     /// Where the window begins, in samples from the start of the track.
     pub offset: u64,
-    /// Tokens of all words of the track; none where it has none or none were asked for.
-    pub lyrics: Vec<u32>,
+    /// Tokens of all words of the track, which its windows share; none where it has none or none were asked for.
+    pub lyrics: Arc<[u32]>,
 }
 
 struct Track {
@@ -62,7 +63,7 @@ struct Track {
     genres: Vec<u32>,
     total_length: u64,
     weight: f64,
-    lyrics: Vec<u32>,
+    lyrics: Arc<[u32]>,
 }
 
 /// All tokens of one level, and of the one above, of one split of a cache, in memory.
@@ -120,8 +121,8 @@ impl TokenWindows {
                 total_length,
                 weight: known.weight,
                 lyrics: match (settings.vocabulary, &known.lyrics) {
-                    (Some(vocabulary), Some(words)) => vocabulary.tokenise(words),
-                    _ => Vec::new(),
+                    (Some(vocabulary), Some(words)) => vocabulary.tokenise(words).into(),
+                    _ => Arc::default(),
                 },
             });
         }
@@ -230,7 +231,7 @@ impl TokenWindows {
             genres: track.genres.clone(),
             total_length: track.total_length,
             offset: start as u64 * self.hop_length as u64,
-            lyrics: track.lyrics.clone(),
+            lyrics: Arc::clone(&track.lyrics),
         }
     }
 }

@@ -58,20 +58,28 @@ fn sync_folder(path: &Path) {
     }
 }
 
+/// [`write_whole`] of what [`read_limited`] reads again: at most `limit` bytes.
+pub(crate) fn write_limited(path: &Path, bytes: &[u8], limit: u64, hint: &'static str) -> Result<(), DataError> {
+    check_size(path, bytes.len() as u64, limit, hint)?;
+    write_whole(path, bytes)
+}
+
+fn check_size(path: &Path, size: u64, limit: u64, hint: &'static str) -> Result<(), DataError> {
+    if size <= limit {
+        return Ok(());
+    }
+    Err(DataError::Limit { path: path.to_path_buf(), what: "size in bytes", size, limit, hint })
+}
+
 /// Reads a whole file of at most `limit` bytes; `hint` tells what to do about a larger one.
 pub(crate) fn read_limited(path: &Path, limit: u64, hint: &'static str) -> Result<Vec<u8>, DataError> {
     let file = open_regular(path)?;
     let size = file.metadata().map_err(|source| DataError::io(path, source))?.len();
-    let too_large = |size| DataError::Limit { path: path.to_path_buf(), what: "size in bytes", size, limit, hint };
-    if size > limit {
-        return Err(too_large(size));
-    }
+    check_size(path, size, limit, hint)?;
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
     // The file may grow while it is read: never take more than one byte over the limit.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|source| DataError::io(path, source))?;
-    if bytes.len() as u64 > limit {
-        return Err(too_large(bytes.len() as u64));
-    }
+    check_size(path, bytes.len() as u64, limit, hint)?;
     Ok(bytes)
 }
 

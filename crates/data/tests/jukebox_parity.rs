@@ -3,14 +3,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../../../fixtures/jukebox/folder.rs"]
+mod fixtures;
+
 use orchestrion_data::PublishedNames;
 use orchestrion_data::lyrics::{Vocabulary, window};
 use serde_json::Value;
 
 fn values(key: &str) -> Vec<Value> {
-    let folder = std::env::var_os("ORCHESTRION_JUKEBOX_FIXTURES")
-        .unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/jukebox").into());
-    let text = std::fs::read_to_string(std::path::Path::new(&folder).join("values.json")).unwrap();
+    let folder = fixtures::folder();
+    let text = std::fs::read_to_string(folder.join("values.json")).unwrap();
     let values: Value = serde_json::from_str(&text).unwrap();
     let cases = values[key].as_array().cloned().unwrap_or_else(|| vec![values[key].clone()]);
     println!("jukebox parity: values.json `{key}`, {} cases, exact", cases.len());

@@ -18,7 +18,8 @@
 //! A kernel is a struct of slices that implements `lanes::Kernel`. Its `run` is safe code, generic over `lanes::Simd`: the
 //! instruction set, passed as a value that exists only where detection found the instructions. `lanes::Isa::run` compiles
 //! `run` once for every set and calls the widest; on a machine without any, the same code runs on plain Rust, which is
-//! also the twin that tests compare with. `unsafe` stands in `lanes` alone.
+//! also the twin that tests compare with. Of all kernels, only [`product`] is written otherwise. `unsafe` stands in `lanes`,
+//! [`product`] and `memory`.
 //!
 //! # Why it is fast
 //!
@@ -38,6 +39,8 @@
 //! Every product rounds once (fused multiply-add), every sum has an order that the shapes alone decide, and all operations
 //! round as IEEE 754 says. So convolution and decoding give the same bits on any number of threads and with any
 //! instruction set. Fourier transforms are the library's, the same on any number of threads, but not across machines.
+//! The micro-kernels of [`product`] are a library's too, and the order of its sums is that library's affair: it serves
+//! training and other work on whole windows, and decoding does not use it.
 //!
 //! # Threads
 //!
@@ -47,12 +50,17 @@ pub mod attention;
 pub mod conv;
 pub mod decode;
 mod error;
+#[cfg(test)]
+#[path = "../../../fixtures/jukebox/folder.rs"]
+mod fixtures;
 mod lanes;
 pub mod machine;
 mod memory;
 pub mod product;
 pub mod rows;
 pub mod spectral;
+#[cfg(test)]
+mod tests;
 
 pub use error::EngineError;
 pub use memory::keep_freed_memory;

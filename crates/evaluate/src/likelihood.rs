@@ -36,7 +36,7 @@ fn labels(window: &TokenWindow, of: &TokenWindow) -> Labels {
         genre: of.genres.iter().map(|g| (*g, 1.0)).collect(),
         total_length: window.total_length,
         offset: window.offset,
-        lyrics: window.lyrics.clone(),
+        lyrics: window.lyrics.to_vec(),
     }
 }
 
@@ -80,8 +80,8 @@ pub fn likelihood(
         vocabulary,
     };
     let held_out = TokenWindows::load(cache, settings(split, ShortTracks::Drop))?;
-    let all: Vec<TokenWindow> = held_out.sequential().collect();
-    let chosen: Vec<&TokenWindow> = all.iter().step_by(all.len().div_ceil(limit.max(1)).max(1)).collect();
+    let every = held_out.sequential().count().div_ceil(limit.max(1)).max(1);
+    let chosen: Vec<TokenWindow> = held_out.sequential().step_by(every).collect();
     if chosen.is_empty() {
         return Err(EvaluateError::Nothing(
             "no held-out track is as long as the context; hint: choose another split".into(),
@@ -97,7 +97,7 @@ pub fn likelihood(
     for (i, window) in chosen.iter().enumerate() {
         right.entry(window.track).or_default().push(bits(prior, window, labels(window, window))?);
         let other = (1..chosen.len())
-            .map(|d| chosen[(i + d * 7) % chosen.len()])
+            .map(|d| &chosen[(i + d * 7) % chosen.len()])
             .find(|o| o.artist != window.artist || o.genres != window.genres);
         if let Some(other) = other {
             wrong.entry(window.track).or_default().push(bits(prior, window, labels(window, other))?);

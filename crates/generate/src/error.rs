@@ -62,6 +62,19 @@ pub enum GenerateError {
         /// The take.
         take: usize,
     },
+    /// A recording without codes, or whose codes of two levels are of different lengths.
+    #[error(
+        "level {level}: a recording of {tokens} tokens, beside codes of the level above for {above}; hint: encode one \
+         stretch of the recording, a token or longer, at both levels"
+    )]
+    Recording {
+        /// The level.
+        level: usize,
+        /// Tokens of the recording.
+        tokens: usize,
+        /// Tokens that the codes of the level above stand for.
+        above: usize,
+    },
     /// A recording so long that its states would not fit.
     #[error("{tokens} states of {width} values are more than 1 GiB; hint: ask for their mean, or for fewer seconds")]
     TooManyStates {

@@ -44,7 +44,8 @@ pub struct HiddenStates {
 /// tokens read so far.
 ///
 /// # Errors
-/// If the codes don't fit the prior, there is no such layer, or there would be more than 1 GiB of states.
+/// If there are no codes, they don't fit the prior or those of the level above, there is no such layer, or there would be
+/// more than 1 GiB of states.
 pub fn hidden_states(
     prior: &mut PriorDecoder,
     config: &PriorConfig,
@@ -59,13 +60,17 @@ pub fn hidden_states(
         return Err(GenerateError::TooManyStates { tokens: codes.len(), width });
     }
     let ratio = config.upper.as_ref().map_or(1, |upper| upper.ratio());
+    let above = upper.map_or(codes.len(), |upper| upper.len().saturating_mul(ratio));
+    if codes.is_empty() || above != codes.len() {
+        return Err(GenerateError::Recording { level, tokens: codes.len(), above });
+    }
     let layout = WindowLayout::from_fraction(codes.len(), config.window(), HOP_FRACTION, ratio)
         .map_err(|source| GenerateError::Windows { level, source })?;
     let mut values = Vec::new();
     let mut sums = vec![0.0f64; width];
     for plan in layout.windows(0) {
         let labels = [labels(config, codes.len(), plan.start, plan.length)];
-        let upper = upper.map(|upper| &upper[plan.start / ratio..upper.len().min(plan.end() / ratio)]);
+        let upper = upper.map(|upper| &upper[plan.start / ratio..plan.end() / ratio]);
         let upper = upper.as_ref().map(std::slice::from_ref);
         // Where in the song the window is, its labels say.
         let window = Window { start: 0, length: plan.length, labels: &labels, upper };

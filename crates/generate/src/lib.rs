@@ -5,7 +5,7 @@
 //! 1. A [`SampleRequest`] says what to make ([`LabelTables`] has the rows of artists and genres); with the codec's [`SongShape`] and, if wanted, a prompt it becomes a [`Session`].
 //! 2. [`Run`] makes the levels from the coarsest to the finest, window by window (Jukebox, section 4.5 of the paper),
 //!    and saves the session to its [`SessionFile`] after every window.
-//! 3. [`decode_take`] turns a level's tokens into samples; [`align`] finds out which word is sung when.
+//! 3. [`decode_take`] turns a level's tokens into samples; [`take_words`] finds out which word is sung when.
 //!
 //! [`hidden_states`] goes the other way: what a prior makes of a recording.
 //!
@@ -32,7 +32,12 @@ mod session_file;
 mod shape;
 mod sung_words;
 mod take_labels;
+mod take_words;
 mod window;
+
+#[cfg(test)]
+#[path = "../../../fixtures/jukebox/folder.rs"]
+mod fixtures;
 
 pub use align::align;
 pub use alignment::Alignment;
@@ -52,5 +57,6 @@ pub use session::Session;
 pub use session_file::{SessionError, SessionFile};
 pub use shape::{LevelShape, SongShape};
 pub use sung_words::{SungWord, lrc, sung_words};
-pub use take_labels::{LevelLabels, Lyrics, MAX_LYRICS, TakeLabels};
+pub use take_labels::{LevelLabels, Lyrics, TakeLabels};
+pub use take_words::{TakeWords, take_words};
 pub use window::{WindowError, WindowLayout, WindowPlan, partial_window};

@@ -192,9 +192,8 @@ mod tests {
     /// Splits printed by the original program.
     #[test]
     fn batches_jukebox_parity() {
-        let folder = std::env::var_os("ORCHESTRION_JUKEBOX_FIXTURES")
-            .unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/jukebox").into());
-        let text = std::fs::read_to_string(std::path::Path::new(&folder).join("values.json")).unwrap();
+        let folder = crate::fixtures::folder();
+        let text = std::fs::read_to_string(folder.join("values.json")).unwrap();
         let values: serde_json::Value = serde_json::from_str(&text).unwrap();
         for case in values["chunks"].as_array().unwrap() {
             let count = |value: &serde_json::Value| value.as_u64().unwrap() as usize;

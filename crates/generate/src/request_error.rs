@@ -2,7 +2,7 @@
 
 use crate::SettingsError;
 use crate::request::{MAX_TAKES, MAX_TOKENS};
-use crate::take_labels::MAX_LYRICS;
+use orchestrion_data::lyrics::MAX_LYRICS;
 
 /// A request that cannot be served.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

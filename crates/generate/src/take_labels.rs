@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use orchestrion_data::lyrics::MAX_LYRICS;
 use orchestrion_model::condition::Blend;
 use serde::{Deserialize, Serialize};
 
 use crate::RequestError;
-
-/// Most characters of a song's words.
-pub const MAX_LYRICS: usize = 100_000;
 
 /// What a take is told to be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -21,8 +21,7 @@ use std::path::Path;
 
 #[test]
 fn pipelines_jukebox_parity() {
-    let folder = std::env::var_os("ORCHESTRION_JUKEBOX_FIXTURES")
-        .unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/jukebox").into());
+    let folder = fixture::folder();
     for path in std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         if name.starts_with("pipeline_") && path.extension().is_some_and(|e| e == "safetensors") {

@@ -188,7 +188,17 @@ fn a_recording_of_any_length_has_a_state_for_every_token() {
     assert_eq!(all.values[16 * 8..24 * 8], second[8 * 8..]);
     assert_eq!(states(&config, &codes[..1], None, Pool::None).shape(), [1, 8], "shorter than any song of the model");
 
+    // As many states as there are tokens, or an error: never a panic, never the mean of nothing.
+    let refused = |config: &PriorConfig, codes: &[u32], upper: Option<&[u32]>| {
+        let refused = hidden_states(&mut decoder(config), config, (codes, upper), 1, Pool::Mean, &mut |_| {});
+        refused.unwrap_err().to_string()
+    };
+    assert!(refused(&config, &[], None).contains("a recording of 0 tokens"));
     let config = upsampler();
+    for above in [0, 3, 19, 21] {
+        let message = refused(&config, &codes[..40], Some(&codes[..above]));
+        assert!(message.contains(&format!("of 40 tokens, beside codes of the level above for {}", 2 * above)));
+    }
     let all = states(&config, &codes[..40], Some(&codes[..20]), Pool::None);
     assert_eq!(all.shape(), [40, 8]);
     let other = states(&config, &codes[..40], Some(&codes[20..40]), Pool::None);

@@ -13,7 +13,7 @@ use orchestrion_model::prior::{Prior, PriorConfig, PriorDecoder, TokenModel, Win
 use orchestrion_model::store::{
     Dtype, MODEL_FORMAT, ModelConfig, ModelFolder, SamplingDefaults, Source, save_model, weights_of,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::Path;
 
 const INDEX: &str = "model.safetensors.index.json";
@@ -106,6 +106,23 @@ fn parameters(part: &mut impl Parameters) -> Vec<(String, Vec<f32>)> {
     let mut all = Vec::new();
     each_parameter(part, |name, p| all.push((name.to_owned(), p.values())));
     all
+}
+
+#[test]
+fn all_priors_with_words_know_the_same_characters() {
+    let mut config = config();
+    assert_eq!(config.singer(), None);
+    for (level, prior) in &mut config.priors {
+        let encoder = TransformerConfig { context: 4, blocks: 2, ..prior.transformer.clone() };
+        prior.transformer = TransformerConfig { attn_order: 6, depth: 4, ..prior.transformer.clone() };
+        let words = json!({"tokens": 4, "vocabulary": 79 + level, "loss_share": 0.4, "encoder": encoder});
+        prior.lyrics = Some(serde_json::from_value(words).unwrap());
+    }
+    let message = config.validate().unwrap_err().to_string();
+    assert!(message.contains("79 characters at level 0, 80 at level 1"), "{message}");
+    config.priors.values_mut().for_each(|prior| prior.lyrics.as_mut().unwrap().vocabulary = 79);
+    config.validate().unwrap();
+    assert_eq!(config.singer().unwrap().0.level, 1);
 }
 
 #[test]

@@ -174,7 +174,7 @@ fn losses(prior: &Prior, windows: &[TokenWindow]) -> Result<Losses, TrainError> 
             genre: w.genres.iter().map(|g| (*g, 1.0)).collect(),
             total_length: w.total_length,
             offset: w.offset,
-            lyrics: w.lyrics.clone(),
+            lyrics: w.lyrics.to_vec(),
         })
         .collect();
     let upper: Option<Vec<&[u32]>> = windows.iter().map(|w| w.upper.as_deref()).collect();
@@ -207,11 +207,12 @@ impl Task for PriorTask {
     fn evaluate(&mut self, model: &mut Prior) -> Result<Metrics, TrainError> {
         let mut metrics = Metrics::new();
         // Windows spread evenly over the held-out tracks.
-        let all: Vec<TokenWindow> = self.held_out.sequential().filter(|w| w.seen == 0).collect();
-        let every = all.len().div_ceil(self.evaluation_windows.max(1)).max(1);
-        let share = 1.0 / all.len().div_ceil(every).max(1) as f64;
-        for window in all.iter().step_by(every) {
-            let Losses { music, lyrics, .. } = losses(model, std::slice::from_ref(window))?;
+        let whole = || self.held_out.sequential().filter(|w| w.seen == 0);
+        let count = whole().count();
+        let every = count.div_ceil(self.evaluation_windows.max(1)).max(1);
+        let share = 1.0 / count.div_ceil(every).max(1) as f64;
+        for window in whole().step_by(every) {
+            let Losses { music, lyrics, .. } = losses(model, &[window])?;
             *metrics.entry("held-out bits/token".to_owned()).or_default() += value(&music) * share;
             if let Some(lyrics) = lyrics {
                 *metrics.entry("held-out bits/lyric".to_owned()).or_default() += value(&lyrics) * share;

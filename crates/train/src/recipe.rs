@@ -304,6 +304,23 @@ impl Recipe {
         Ok(())
     }
 
+    /// Whether a run of this recipe goes on from the state of one of `written`, a recipe as JSON. What is compared is read:
+    /// a line that did not exist when the state was written counts as left out.
+    pub(crate) fn continues(&self, written: &str) -> bool {
+        serde_json::from_str::<Self>(written).is_ok_and(|written| written.lasting() == self.lasting())
+    }
+
+    /// The recipe without the lines that may change between sittings.
+    pub(crate) fn lasting(&self) -> Self {
+        let mut recipe = self.clone();
+        recipe.run.steps = 0;
+        recipe.run.log_every = 0;
+        recipe.run.save_every = 0;
+        recipe.run.evaluation_batches = 0;
+        recipe.data.memory_mb = 0;
+        recipe
+    }
+
     /// The learning rate's schedule.
     pub fn schedule(&self) -> Schedule {
         let RunRecipe { warmup, decay, steps, .. } = self.run;
@@ -320,5 +337,32 @@ fn lay(under: &mut toml::Table, over: toml::Table) {
                 under.insert(key, value);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// The recipe in the state of a run that was begun before there were words, `spread` and `prime`.
+    const BEFORE_WORDS: &str = r#"{"name":"top","prior":{"level":2,"transformer":{"width":64,"depth":3,"heads":2,
+        "context":64,"blocks":8,"attn_order":2,"attention_width":0.25,"mlp_width":1.0,"init_scale":1.0,"zero_out":false,
+        "residual_scale":false},"labels":true,"timing_bins":16,"max_seconds":600.0,"min_seconds":0.1,"conditioner":null,
+        "merged_decoder":false},"data":{"batch":2,"balance_artists":true,"random_downmix":true,"memory_mb":0},
+        "optimizer":{"lr":0.0003,"beta1":0.9,"beta2":0.999,"eps":1e-8,"weight_decay":0.01,"clip":1.0,"ema":0.999,"ema_warmup":false},
+        "run":{"steps":0,"seed":0,"accumulate":1,"warmup":2,"decay":{"kind":"none"},"log_every":0,"save_every":0,
+        "evaluation_batches":0}}"#;
+
+    #[test]
+    fn a_run_goes_on_when_recipes_have_learnt_new_lines() {
+        let mut recipe: Recipe = serde_json::from_str(BEFORE_WORDS).unwrap();
+        (recipe.run.steps, recipe.run.save_every, recipe.data.memory_mb) = (100, 10, 512);
+        assert!(recipe.continues(BEFORE_WORDS));
+        assert!(recipe.continues(&serde_json::to_string(&recipe).unwrap()));
+        assert!(!recipe.continues("{}"));
+        recipe.run.seed = 1;
+        assert!(!recipe.continues(BEFORE_WORDS));
     }
 }

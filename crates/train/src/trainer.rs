@@ -228,7 +228,8 @@ impl<T: Task> Trainer<'_, '_, T> {
         let mut averaged = self.task.model().clone();
         adam.put_average(&mut averaged, &plain);
         let metrics = if evaluate { self.task.evaluate(&mut averaged)? } else { Metrics::new() };
-        let header = Header { format: 1, step, updates: adam.updates, recipe: self.identity() };
+        let recipe = serde_json::to_string(&self.recipe.lasting()).unwrap_or_default();
+        let header = Header { format: 1, step, updates: adam.updates, recipe };
         checkpoint::save(state, &header, adam, &self.task.extra())?;
         let (config, weights) = self.task.folder(&mut averaged)?;
         // A run stopped in a hurry keeps the figures of its last evaluation.
@@ -257,20 +258,9 @@ impl<T: Task> Trainer<'_, '_, T> {
         text
     }
 
-    /// The recipe without the lines that may change between sittings.
-    fn identity(&self) -> String {
-        let mut recipe = self.recipe.clone();
-        recipe.run.steps = 0;
-        recipe.run.log_every = 0;
-        recipe.run.save_every = 0;
-        recipe.run.evaluation_batches = 0;
-        recipe.data.memory_mb = 0;
-        serde_json::to_string(&recipe).unwrap_or_default()
-    }
-
     fn resume(&mut self, state: &Path, adam: &mut Adam) -> Result<u64, TrainError> {
         let (header, extra) = checkpoint::load(state, adam)?;
-        if header.recipe != self.identity() {
+        if !self.recipe.continues(&header.recipe) {
             return Err(TrainError::Checkpoint {
                 path: state.to_owned(),
                 what: "made by another recipe; hint: give the run another folder with `--out`, or start from it with `--from`".into(),

@@ -35,8 +35,7 @@ const NOISE: f32 = 3e-4;
 
 #[test]
 fn jukebox_parity() {
-    let folder = std::env::var_os("ORCHESTRION_JUKEBOX_FIXTURES")
-        .unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/jukebox").into());
+    let folder = fixture::folder();
     let mut paths: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     let mut failures = Vec::new();

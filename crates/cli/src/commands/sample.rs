@@ -106,6 +106,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         eprintln!("stopping; once more to stop at once");
     })
     .map_err(|e| Failure::new(format!("cannot listen for interrupts: {e}")))?;
+    sample_labels::note_missing_words(&session, folder.config());
     eprintln!("seed {}, model {identity}, session `{}`", session.request().seed, file.path().display());
 
     let mut output = Output::new(out, arguments.format, &folder, &identity, &session, prompt_seconds)?;
@@ -235,7 +236,9 @@ fn check_priors(folder: &ModelFolder, session: &Session) -> Result<(), Failure> 
         PriorDecoder::check(folder, level)?;
         let labels = folder.config().priors.get(&level).and_then(|prior| prior.labels.as_ref());
         if let Some(timing) = labels.and_then(|labels| labels.timing.as_ref()) {
-            timing.check(session.labels(level, 0).total_length, session.shape().sample_rate)?;
+            for take in 0..session.request().takes {
+                timing.check(session.labels(level, take).total_length, session.shape().sample_rate)?;
+            }
         }
     }
     Ok(())
@@ -292,7 +295,7 @@ fn revise(arguments: &Arguments, mut request: SampleRequest, folder: &ModelFolde
 /// A song that is too short for what is made becomes as long, unless its length was asked for.
 fn stretch_song(request: &mut SampleRequest, arguments: &Arguments) {
     if arguments.song_seconds.is_none() {
-        let end = request.take_labels(0).offset_seconds + request.seconds;
+        let end = request.labels.iter().map(|take| take.offset_seconds).fold(0.0, f64::max) + request.seconds;
         request.song_seconds = request.song_seconds.map(|song| song.max(end));
     }
 }

@@ -1,8 +1,8 @@
 //! What `sample` is told about the song: artist, genre, words, and the place in it.
 
 use crate::failure::Failure;
-use orchestrion_data::lyrics::Vocabulary;
-use orchestrion_generate::{LabelTables, Lyrics, MAX_LYRICS, SampleRequest};
+use orchestrion_data::lyrics::{MAX_LYRICS, Vocabulary};
+use orchestrion_generate::{LabelTables, Lyrics, SampleRequest, Session, TakeLabels};
 use orchestrion_model::store::{ModelConfig, ModelFolder};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -36,25 +36,37 @@ pub fn defaults(request: &mut SampleRequest, folder: &ModelFolder) -> Result<(),
     Ok(())
 }
 
+/// Tells that words are missing where a level that is to be made would sing them.
+pub fn note_missing_words(session: &Session, config: &ModelConfig) {
+    let silent = session.request().labels.iter().all(|take| take.lyrics.is_none());
+    let sings = |level: usize| config.priors.get(&level).is_some_and(|prior| prior.lyrics.is_some());
+    if silent && session.pending_levels().into_iter().any(sings) {
+        eprintln!("note: this model sings; give it words with `--lyrics`");
+    }
+}
+
 impl LabelOptions {
-    /// Lays what was said over a request's labels.
+    /// Lays what was said over the labels of every take; what was not said stays each take's own.
     pub fn apply(&self, request: &mut SampleRequest, folder: &ModelFolder) -> Result<(), Failure> {
-        let mut label = request.take_labels(0);
+        let mut rows = None;
         if self.artist.is_some() || self.genre.is_some() {
             // One named label alone: the other is unknown rather than the model's default for another style.
             let tables = LabelTables::open(folder)?;
-            let (rows, lacking) = tables.rows(self.artist.as_deref(), self.genre.as_deref()).map_err(Failure::usage)?;
+            let (named, lacking) =
+                tables.rows(self.artist.as_deref(), self.genre.as_deref()).map_err(Failure::usage)?;
             lacking.iter().for_each(|line| eprintln!("note: {line}"));
-            (label.artist, label.genre, label.levels) = (rows.artist, rows.genre, rows.levels);
+            rows = Some(named);
         }
-        if let Some(text) = self.text()? {
-            label.lyrics = Some(lyrics(text, folder.config())?);
+        let words = self.text()?.map(|text| lyrics(text, folder.config())).transpose()?;
+        for take in &mut request.labels {
+            if let Some(TakeLabels { artist, genre, levels, .. }) = rows.clone() {
+                (take.artist, take.genre, take.levels) = (artist, genre, levels);
+            }
+            if words.is_some() {
+                take.lyrics.clone_from(&words);
+            }
+            take.offset_seconds = self.song_offset.unwrap_or(take.offset_seconds);
         }
-        if label.lyrics.is_none() && folder.config().priors.values().any(|prior| prior.lyrics.is_some()) {
-            eprintln!("note: this model sings; give it words with `--lyrics`");
-        }
-        label.offset_seconds = self.song_offset.unwrap_or(label.offset_seconds);
-        request.labels = vec![label];
         Ok(())
     }
 
@@ -69,14 +81,13 @@ impl LabelOptions {
 
 /// Words in the model's vocabulary; says what is left out.
 fn lyrics(text: String, config: &ModelConfig) -> Result<Lyrics, Failure> {
-    let mut sizes = config.priors.values().filter_map(|prior| Some(prior.lyrics.as_ref()?.vocabulary));
-    let Some(size) = sizes.next() else {
+    let Some((_, known)) = config.singer() else {
         return Err(Failure::usage(format!(
             "model `{}` knows no words; hint: leave `--lyrics` out, or use a model with lyrics",
             config.name
         )));
     };
-    let vocabulary = Vocabulary::of_size(size)?;
+    let vocabulary = Vocabulary::of_size(known.vocabulary)?;
     let dropped = vocabulary.dropped(&text);
     if !dropped.is_empty() {
         let shown: Vec<String> = dropped.iter().take(10).map(|c| format!("`{}`", c.escape_debug())).collect();

@@ -1,11 +1,11 @@
 //! What `sample` leaves in its folder: sounds, previews of the levels, tokens, and the page.
 
 use super::sample::Format;
-use super::sample_alignment::TakeWords;
+use super::sample_alignment;
 use crate::failure::Failure;
 use orchestrion_audio::{Clip, Loudness, measure_loudness, spectrum, waveform_peaks};
 use orchestrion_data::{TokenStream, Tokens, write_whole};
-use orchestrion_generate::{LabelTables, Session};
+use orchestrion_generate::{LabelTables, Session, TakeWords};
 use orchestrion_model::store::ModelFolder;
 use orchestrion_page::{LevelSound, Measurements, SamplePage, Sound, SoundFormat, Spectrogram, Take, Waveform};
 use serde_json::{Map, Value, json};
@@ -101,7 +101,7 @@ impl Output {
             let levels = std::mem::take(&mut self.takes[take]);
             let Some(loudness) = self.loudness[take] else { continue };
             let words = words.get(take).and_then(Option::as_ref);
-            let written = words.map(|words| words.write(&self.folder, take)).transpose()?.unwrap_or_default();
+            let written = words.map(|words| sample_alignment::write(words, &self.folder, take)).transpose()?;
             let decibels = |x: f32| 20.0 * f64::from(x).log10();
             let mut files = json!({
                 "files": self.files[take].iter().map(|(k, p)| (k.clone(), json!(p))).collect::<Map<_, _>>(),
@@ -111,7 +111,7 @@ impl Output {
                 "silent_share": loudness.silent_share,
                 "clipped_samples": loudness.clipped_samples,
             });
-            for (key, path) in written {
+            for (key, path) in written.unwrap_or_default() {
                 files[key] = json!(path);
             }
             report.push(files);
@@ -121,7 +121,7 @@ impl Output {
                 sample_rate: session.shape().sample_rate,
                 prompt_seconds: self.prompt_seconds,
                 levels,
-                lyrics: words.map(TakeWords::page).unwrap_or_default(),
+                lyrics: words.map(sample_alignment::page).unwrap_or_default(),
                 settings: self.settings(session, take),
                 command: self.command(session),
                 measurements: Measurements {

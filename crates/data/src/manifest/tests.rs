@@ -83,6 +83,14 @@ fn a_line_over_the_limit_is_skipped_whole() {
 }
 
 #[test]
+fn words_longer_than_a_song_s_are_refused() {
+    let sung = |count: usize| LINE.replace('}', &format!(", \"lyrics\": \"{}\"}}", "é".repeat(count)));
+    assert_eq!(read(sung(MAX_LYRICS).as_bytes()).unwrap().entries.len(), 1);
+    let message = read(sung(MAX_LYRICS + 1).as_bytes()).unwrap_err().to_string();
+    assert!(message.contains("`lyrics` has more than the limit of 100000 characters"), "{message}");
+}
+
+#[test]
 fn what_was_written_is_read_from_wherever_it_was_written() {
     let folder = tempfile::tempdir().unwrap();
     let inner = folder.path().join("inner");

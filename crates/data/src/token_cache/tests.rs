@@ -78,6 +78,23 @@ fn encoding_can_stop_and_go_on_and_labels_may_change() {
 }
 
 #[test]
+fn an_index_that_could_not_be_read_back_is_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    filled(folder.path(), &[100]);
+    let mut manifest = set(&[100]);
+    let create =
+        |manifest: &Manifest| TokenCache::create(folder.path(), codec(), manifest, LabelTable::from_manifest(manifest));
+    let room = LARGEST_INDEX as usize - std::fs::read(folder.path().join(INDEX)).unwrap().len();
+    manifest.entries[0].lyrics = Some("la ".repeat(room));
+    let error = create(&manifest).err().unwrap();
+    assert!(matches!(error, DataError::Limit { limit: LARGEST_INDEX, .. }), "{error}");
+    assert_eq!(TokenCache::open(folder.path()).unwrap().tracks()[0].lyrics, None, "the index is as it was");
+    manifest.entries[0].lyrics = Some("la ".repeat(room / 4));
+    create(&manifest).unwrap();
+    assert_eq!(TokenCache::open(folder.path()).unwrap().tracks()[0].lyrics, manifest.entries[0].lyrics);
+}
+
+#[test]
 fn tokens_that_are_not_the_track_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let cache = filled(folder.path(), &[100]);

@@ -1,6 +1,6 @@
-//! QuickGELU: `x · sigmoid(1.702 x)`.
+//! QuickGELU in place.
 
-use crate::lanes::exp::exp;
+use crate::lanes::gelu;
 use crate::lanes::{Isa, Kernel, LANES, Simd};
 
 /// Applies QuickGELU to padded rows, in place.
@@ -15,12 +15,8 @@ impl Kernel for QuickGelu<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let (zero, one) = (simd.splat(0.0), simd.splat(1.0));
         for block in self.0.as_chunks_mut::<LANES>().0 {
-            let x = simd.load(block);
-            let slope = simd.max(simd.mul(x, simd.splat(1.702)), simd.splat(-87.0));
-            let denominator = simd.add(one, exp(simd, simd.sub(zero, slope)));
-            simd.store(simd.div(x, denominator), block);
+            simd.store(gelu::quick_gelu(simd, simd.load(block)), block);
         }
     }
 }

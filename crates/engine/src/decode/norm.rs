@@ -1,7 +1,8 @@
-//! Layer normalisation of rows, epsilon 1e-5.
+//! Layer norm of padded rows, in place.
 
 use super::weights::Norm;
 use crate::lanes::{Block, Isa, Kernel, LANES, Simd, padded};
+use crate::rows::EPSILON;
 
 /// Gain and bias, padded with zeros.
 #[derive(Debug, Clone)]
@@ -63,7 +64,7 @@ impl Kernel for Normalise<'_> {
                 squares = simd.mul_add(distance, distance, squares);
             }
             let variance = simd.sum(squares) / width as f32;
-            let inverse = simd.splat(1.0 / (variance + 1e-5).sqrt());
+            let inverse = simd.splat(1.0 / (variance + EPSILON).sqrt());
             for ((block, gain), bias) in row.iter_mut().zip(&self.norm.gain).zip(&self.norm.bias) {
                 let normal = simd.mul(simd.sub(simd.load(block), mean), inverse);
                 simd.store(simd.mul_add(normal, simd.load(gain), simd.load(bias)), block);

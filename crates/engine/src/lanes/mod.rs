@@ -2,12 +2,13 @@
 //!
 //! A kernel is written once over [`Simd`], whose vectors always have [`LANES`] floats, whatever the registers' size; all
 //! operations round as IEEE 754 says, so every instruction set gives the same bits. The value of a `Simd` type is the
-//! proof that the machine has the instructions: it comes from detection only. Kernels are therefore safe code;
-//! `unsafe` stands in this folder alone.
+//! proof that the machine has the instructions: it comes from detection only. Kernels are therefore safe code:
+//! of what they need, `unsafe` stands in this folder alone.
 
 #![allow(unsafe_code)]
 
 pub(crate) mod exp;
+pub(crate) mod gelu;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod scalar;

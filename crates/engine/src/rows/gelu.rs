@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::{STRETCH, load_end, same_length, store_end};
 use crate::EngineError;
-use crate::lanes::exp::exp;
+use crate::lanes::gelu::{STEEPNESS, quick_gelu as gelu, sigmoid};
 use crate::lanes::{Isa, Kernel, LANES, Simd};
 
 /// QuickGELU of every value.
@@ -31,13 +31,6 @@ pub fn quick_gelu_grad(x: &[f32], grad: &[f32]) -> Result<Vec<f32>, EngineError>
     Ok(out)
 }
 
-#[inline(always)]
-fn sigmoid<S: Simd>(simd: S, x: S::V) -> S::V {
-    let steep = simd.max(simd.mul(x, simd.splat(1.702)), simd.splat(-87.0));
-    let one = simd.splat(1.0);
-    simd.div(one, simd.add(one, exp(simd, simd.sub(simd.splat(0.0), steep))))
-}
-
 struct Forward<'a> {
     x: &'a [f32],
     y: &'a mut [f32],
@@ -51,11 +44,9 @@ impl Kernel for Forward<'_> {
         let (x, x_end) = self.x.as_chunks::<LANES>();
         let (y, y_end) = self.y.as_chunks_mut::<LANES>();
         for (x, y) in x.iter().zip(y) {
-            let x = simd.load(x);
-            simd.store(simd.mul(x, sigmoid(simd, x)), y);
+            simd.store(gelu(simd, simd.load(x)), y);
         }
-        let x = load_end(simd, x_end, 0.0);
-        store_end(simd, simd.mul(x, sigmoid(simd, x)), y_end);
+        store_end(simd, gelu(simd, load_end(simd, x_end, 0.0)), y_end);
     }
 }
 
@@ -69,7 +60,7 @@ struct Backward<'a> {
 #[inline(always)]
 fn slope<S: Simd>(simd: S, x: S::V, grad: S::V) -> S::V {
     let s = sigmoid(simd, x);
-    let bend = simd.mul(simd.mul(x, simd.splat(1.702)), simd.mul(s, simd.sub(simd.splat(1.0), s)));
+    let bend = simd.mul(simd.mul(x, simd.splat(STEEPNESS)), simd.mul(s, simd.sub(simd.splat(1.0), s)));
     simd.mul(grad, simd.add(s, bend))
 }
 

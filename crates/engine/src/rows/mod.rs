@@ -12,6 +12,7 @@ mod tests;
 
 pub use cross_entropy::{cross_entropy, cross_entropy_grad};
 pub use gelu::{quick_gelu, quick_gelu_grad};
+pub(crate) use norm::EPSILON;
 pub use norm::{NormGradients, layer_norm, layer_norm_grad};
 
 use crate::EngineError;

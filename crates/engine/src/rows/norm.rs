@@ -1,4 +1,4 @@
-//! Layer norm of rows, epsilon 1e-5.
+//! Layer norm of rows.
 
 use rayon::prelude::*;
 
@@ -6,8 +6,8 @@ use super::{TASK, load_end, rows, same_length, store_end};
 use crate::EngineError;
 use crate::lanes::{Isa, Kernel, LANES, Simd};
 
-/// Added to the variance.
-const EPSILON: f32 = 1e-5;
+/// Added to the variance of a row, in training and decoding alike.
+pub(crate) const EPSILON: f32 = 1e-5;
 
 /// What a row was moved and scaled by: its mean, and one over its deviation.
 type Moments = [f32; 2];

@@ -1,16 +1,11 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::tests::Numbers;
 use proptest::prelude::*;
 
 fn values(n: usize, seed: u32) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12_345);
-    (0..n)
-        .map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 8) as f32 / (1 << 22) as f32 - 2.0
-        })
-        .collect()
+    Numbers(seed.into()).many(n, 2.0)
 }
 
 fn close(name: &str, ours: &[f32], theirs: &[f64]) {

@@ -81,9 +81,8 @@ proptest! {
 /// Golden sets printed by the original program.
 #[test]
 fn filters_jukebox_parity() {
-    let folder = std::env::var_os("ORCHESTRION_JUKEBOX_FIXTURES")
-        .unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/jukebox").into());
-    let text = std::fs::read_to_string(std::path::Path::new(&folder).join("values.json")).unwrap();
+    let folder = crate::fixtures::folder();
+    let text = std::fs::read_to_string(folder.join("values.json")).unwrap();
     let filter = &serde_json::from_str::<serde_json::Value>(&text).unwrap()["filter"];
     for (name, k, p) in [("top_k4", Some(4), None), ("top_p0_7", None, Some(0.7)), ("top_p0_1", None, Some(0.1))] {
         let rows = filter["logits"].as_array().unwrap().iter().zip(filter[name].as_array().unwrap());

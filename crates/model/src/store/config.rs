@@ -3,7 +3,7 @@
 use crate::ModelError;
 use crate::codec::{Bandwidth, VqVaeConfig};
 use crate::condition::Naming;
-use crate::prior::PriorConfig;
+use crate::prior::{LyricsConfig, PriorConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -65,6 +65,12 @@ pub struct SamplingDefaults {
 }
 
 impl ModelConfig {
+    /// The prior that sings, and how it is told the words: of those that know words the one of the highest level. The
+    /// others know the same characters, because a song has one text.
+    pub fn singer(&self) -> Option<(&PriorConfig, &LyricsConfig)> {
+        self.priors.values().rev().find_map(|prior| Some((prior, prior.lyrics.as_ref()?)))
+    }
+
     /// Checks that the parts fit each other.
     ///
     /// # Errors
@@ -98,6 +104,15 @@ impl ModelConfig {
                 if ratio != Some(upper.ratio()) || upper.codebook_size != self.codec.codebook_size {
                     return bad("priors", format!("the conditioner of level {level} does not fit the level above"));
                 }
+            }
+            if let (Some(lyrics), Some((singer, known))) = (&prior.lyrics, self.singer())
+                && lyrics.vocabulary != known.vocabulary
+            {
+                let (ours, theirs) = (lyrics.vocabulary, known.vocabulary);
+                return bad(
+                    "lyrics.vocabulary",
+                    format!("{ours} characters at level {level}, {theirs} at level {}", singer.level),
+                );
             }
             if let Some(labels) = prior.labels.as_ref().filter(|l| l.naming == Naming::Own)
                 && (labels.artists != self.artists.len() || labels.genres != self.genres.len())

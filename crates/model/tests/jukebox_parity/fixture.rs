@@ -1,6 +1,10 @@
 //! One file of golden numbers: its values, its sizes, and what came of comparing with it.
 
+#[path = "../../../../fixtures/jukebox/folder.rs"]
+mod folder;
+
 use burn::tensor::{Device, Tensor, TensorData};
+pub use folder::folder;
 use orchestrion_model::nn::{Parameters, each_parameter};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;

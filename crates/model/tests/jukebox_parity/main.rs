@@ -34,8 +34,7 @@ const ELSEWHERE: [&str; 3] = ["train_", "pipeline_", "checkpoint_"];
 
 #[test]
 fn jukebox_parity() {
-    let folder = std::env::var_os("ORCHESTRION_JUKEBOX_FIXTURES")
-        .unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/jukebox").into());
+    let folder = fixture::folder();
     let mut paths: Vec<_> = std::fs::read_dir(&folder)
         .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
         .map(|entry| entry.unwrap().path())

@@ -22,8 +22,7 @@ struct Golden {
 
 /// The files whose names begin with `kind`.
 fn all(kind: &str) -> Vec<Golden> {
-    let folder = std::env::var_os("ORCHESTRION_JUKEBOX_FIXTURES")
-        .unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/jukebox").into());
+    let folder = crate::fixtures::folder();
     let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     let wanted = |path: &PathBuf| {
@@ -31,7 +30,7 @@ fn all(kind: &str) -> Vec<Golden> {
             && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(kind))
     };
     let found: Vec<Golden> = paths.iter().filter(|path| wanted(path)).map(|path| Golden::open(path)).collect();
-    assert!(!found.is_empty(), "no `{kind}*` in {}", Path::new(&folder).display());
+    assert!(!found.is_empty(), "no `{kind}*` in {}", folder.display());
     found
 }
 
