@@ -91,4 +91,10 @@ fn published_files_are_imported_shown_and_played() {
 
     studio.good("sample --model m --levels 1 --seconds 0.5 --seed 3 --out music");
     assert!(studio.path("music").is_dir());
+
+    // A copy has the names and the terms; a folder is not written while it is read.
+    refused("model merge m --out m", 2, &["`m` is to be merged"]);
+    studio.good("model merge m --out copy --bf16 --name copy");
+    assert!(studio.good("model info --model copy").contains("Noncommercial"));
+    studio.good("sample --model copy --artist somebody --genre jazz --levels 1 --seconds 0.5 --seed 3 --out again");
 }

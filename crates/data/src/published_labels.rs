@@ -24,6 +24,9 @@ pub enum PublishedNames {
 }
 
 impl PublishedNames {
+    /// The tables' files in a model folder.
+    pub const FILES: [&str; 2] = ["labels.v2.json", "labels.v3.json"];
+
     /// A name as the tables write it.
     #[must_use]
     pub fn normalise(self, name: &str) -> String {
@@ -38,10 +41,8 @@ impl PublishedNames {
     /// The table's file in a model folder.
     #[must_use]
     pub fn file(self) -> &'static str {
-        match self {
-            Self::V2 { .. } => "labels.v2.json",
-            Self::V3 => "labels.v3.json",
-        }
+        let [v2, v3] = Self::FILES;
+        if self == Self::V3 { v3 } else { v2 }
     }
 }
 

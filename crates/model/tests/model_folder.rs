@@ -11,7 +11,7 @@ use orchestrion_model::nn::transformer::TransformerConfig;
 use orchestrion_model::nn::{Parameters, Random, each_parameter};
 use orchestrion_model::prior::{Prior, PriorConfig, PriorDecoder, TokenModel, Window};
 use orchestrion_model::store::{
-    Dtype, MODEL_FORMAT, ModelConfig, ModelFolder, SamplingDefaults, Source, save_model, weights_of,
+    Dtype, MODEL_FORMAT, ModelConfig, ModelFolder, SamplingDefaults, Source, Weights, save_model, weights_of,
 };
 use serde_json::Value;
 use std::path::Path;
@@ -77,6 +77,7 @@ fn config() -> ModelConfig {
         artists: names(&["unknown", "a", "b"]),
         genres: names(&["unknown", "c"]),
         sampling: SamplingDefaults { temperature: vec![0.9, 0.99], ..SamplingDefaults::default() },
+        terms: vec![],
     }
 }
 
@@ -156,6 +157,37 @@ type Change = fn(&mut Value);
 
 fn weight_map(index: &mut Value) -> &mut serde_json::Map<String, Value> {
     index["weight_map"].as_object_mut().unwrap()
+}
+
+#[test]
+fn copies_have_the_weights_the_tables_and_the_terms() {
+    let ((first, ..), (second, ..)) = (saved(Dtype::F32), saved(Dtype::F32));
+    let table = |folder: &Path, text: &str| std::fs::write(folder.join("labels.v2.json"), text).unwrap();
+    table(first.path(), "one");
+    edit(first.path(), "config.json", |config| config["terms"] = vec!["Not for sale."].into());
+    let (one, two) = (open(first.path()).unwrap(), open(second.path()).unwrap());
+    let stored = |part: &str, folder| Weights::Stored { part: part.into(), folder };
+    let parts = [stored("codec", &one), stored("prior.0", &two), stored("prior.1", &one)];
+    let out = tempfile::tempdir().unwrap();
+    save_model(out.path(), one.config(), &parts, Dtype::F32, "# copy\n").unwrap();
+    let (copy, device) = (open(out.path()).unwrap(), Device::flex());
+    assert_eq!(parameters(&mut copy.codec(&device).unwrap()), parameters(&mut one.codec(&device).unwrap()));
+    for level in [0, 1] {
+        let [ours, theirs] = [&copy, &one].map(|model| parameters(&mut model.prior(level, &device).unwrap()));
+        assert_eq!(ours, theirs);
+    }
+    assert_eq!(copy.file("labels.v2.json").unwrap().unwrap().as_ref(), b"one");
+    assert_eq!(copy.config().terms, ["Not for sale."]);
+    assert_eq!(copy.card().unwrap(), "# copy\n\nNot for sale.\n");
+
+    table(second.path(), "two");
+    let error = save_model(out.path(), one.config(), &parts, Dtype::F32, "").unwrap_err().to_string();
+    assert!(error.contains("labels.v2.json` differs"), "{error}");
+    std::fs::remove_file(second.path().join("labels.v2.json")).unwrap();
+    edit(second.path(), INDEX, |index| drop(weight_map(index).remove("prior.0.prior.x_emb.weight")));
+    let broken = open(second.path()).unwrap();
+    let error = save_model(out.path(), one.config(), &[stored("prior.0", &broken)], Dtype::F32, "").unwrap_err();
+    assert!(error.to_string().contains("`prior.0.prior.x_emb.weight` is missing"), "{error}");
 }
 
 #[test]

@@ -38,6 +38,9 @@ pub struct ModelConfig {
     /// What `sample` does when it is told nothing.
     #[serde(default)]
     pub sampling: SamplingDefaults,
+    /// Terms that the weights carry, a sentence or two each. They go wherever the weights go, and the card has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub terms: Vec<String>,
 }
 
 /// Settings of sampling that suit a model.
@@ -65,6 +68,15 @@ pub struct SamplingDefaults {
 }
 
 impl ModelConfig {
+    /// Takes over the terms of a model that weights come from.
+    pub fn add_terms(&mut self, terms: &[String]) {
+        for term in terms {
+            if !self.terms.contains(term) {
+                self.terms.push(term.clone());
+            }
+        }
+    }
+
     /// Checks that the parts fit each other.
     ///
     /// # Errors

@@ -73,6 +73,15 @@ impl<'a> PartReader<'a> {
         Ok(values.map_err(|fault| self.faults.push(fault)).ok())
     }
 
+    /// Values of a tensor of this shape, by its name within the part.
+    ///
+    /// # Errors
+    /// If it is missing or does not fit, or its shard cannot be read.
+    pub(super) fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
+        let name = format!("{}{name}", self.prefix);
+        self.values(&name, shape)?.ok_or_else(|| self.error(&self.faults))
+    }
+
     /// Whether nothing was wrong so far.
     pub(crate) fn is_sound(&self) -> bool {
         self.faults.is_empty()
@@ -85,13 +94,14 @@ impl<'a> PartReader<'a> {
     pub(crate) fn finish(&self) -> Result<(), ModelError> {
         let superfluous = self.left.iter().map(|name| format!("`{name}` is not part of the model"));
         let faults: Vec<String> = self.faults.iter().cloned().chain(superfluous).collect();
-        if faults.is_empty() {
-            return Ok(());
-        }
+        if faults.is_empty() { Ok(()) } else { Err(self.error(&faults)) }
+    }
+
+    fn error(&self, faults: &[String]) -> ModelError {
         let listed = faults.len().min(LISTED);
         let more = faults.len() - listed;
         let tail = if more > 0 { format!("; and {more} more") } else { String::new() };
         let place = self.folder.index_place();
-        Err(ModelError::Weights(format!("{place}: {}{tail}", faults[..listed].join("; "))))
+        ModelError::Weights(format!("{place}: {}{tail}", faults[..listed].join("; ")))
     }
 }

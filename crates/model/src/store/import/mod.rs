@@ -122,6 +122,7 @@ pub fn import(
             (config, Some(level))
         }
     };
+    config.add_terms(&[TERMS.to_owned()]);
     if let Some(name) = &settings.name {
         config.name.clone_from(name);
     }
@@ -168,6 +169,7 @@ fn new_model(codec: VqVaeConfig, folder: &Path) -> ModelConfig {
         artists: Vec::new(),
         genres: Vec::new(),
         sampling,
+        terms: Vec::new(),
     }
 }
 
@@ -283,7 +285,7 @@ fn card(config: &ModelConfig) -> String {
     let priors = if levels.is_empty() { "none yet".to_owned() } else { levels.join(", ") };
     format!(
         "# {}\n\nImported from checkpoints of the published Jukebox (arXiv 2005.00341) by `orchestrion model import`.\n\
-         Priors of levels: {priors}.\n\n{TERMS}\n",
+         Priors of levels: {priors}.\n",
         config.name
     )
 }
