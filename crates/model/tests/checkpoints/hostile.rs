@@ -80,7 +80,10 @@ fn bombs_stay_small() {
 
 /// A tensor's description with a part replaced.
 fn tensor(from: &[u8], to: &[u8]) -> Vec<u8> {
-    let file = writer::old(&json!({}), &tensors());
+    replace(writer::old(&json!({}), &tensors()), from, to)
+}
+
+fn replace(file: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
     let at = file.windows(from.len()).position(|w| w == from).unwrap();
     [&file[..at], to, &file[at + from.len()..]].concat()
 }
@@ -103,6 +106,13 @@ fn sizes_that_lie_are_refused() {
     let expanded = [b"(".to_vec(), count(0), count(0), b"t".to_vec()].concat();
     let seen = open(&tensor(&strides, &expanded)).unwrap();
     assert_eq!(seen.values("prior.a").unwrap(), [0.0; 6], "six times its first number, of six");
+    // A few numbers at the ends of a large storage are not worth reading it.
+    let many: Tensor = ("a".into(), vec![2000], vec![0.0; 2000]);
+    let ends = [b"(".to_vec(), count(2), b"t(".to_vec(), count(1999), b"t".to_vec()].concat();
+    let plain = [b"(".to_vec(), count(2000), b"t(".to_vec(), count(1), b"t".to_vec()].concat();
+    let file = replace(writer::old(&json!({}), &[many]), &plain, &ends);
+    let error = open(&file).unwrap().values("a").unwrap_err().to_string();
+    assert!(error.contains("its 2 numbers lie spread over 2000"), "{error}");
     let turned = [b"(".to_vec(), count(1), count(2), b"t".to_vec()].concat();
     assert_eq!(open(&tensor(&strides, &turned)).unwrap().values("prior.a").unwrap(), [0.0, 2.0, 4.0, 1.0, 3.0, 5.0]);
 }

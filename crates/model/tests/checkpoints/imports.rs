@@ -209,6 +209,9 @@ fn checkpoints_that_do_not_fit_are_refused_by_name() {
     untied.last_mut().unwrap().2[0] += 1.0;
     let message = files.refused(&settings, &untied);
     assert!(message.contains("`prior.x_out.weight` differs"), "{message}");
+    untied.last_mut().unwrap().1.reverse();
+    let message = files.refused(&settings, &untied);
+    assert!(message.contains("`prior.x_out.weight` is [8, 9], not [9, 8]"), "{message}");
 
     // Another level, a level that the codec has not, settings that are not there, and another model's.
     let message = files.refused(&prior_settings(0), prior);

@@ -17,12 +17,13 @@ pub(super) struct Fit {
 }
 
 impl Fit {
-    /// Compares; `spare` may be there or not.
-    pub fn new(expected: &[Shape], found: &BTreeMap<String, StoredTensor>, spare: Option<&str>) -> Self {
+    /// Compares; `spare` may be there or not, but not otherwise.
+    pub fn new(expected: &[Shape], found: &BTreeMap<String, StoredTensor>, spare: Option<&Shape>) -> Self {
         let mut fit = Self::default();
         let mut left: BTreeMap<&str, &StoredTensor> = found.iter().map(|(n, t)| (n.as_str(), t)).collect();
-        for (name, shape) in expected {
+        for (name, shape) in expected.iter().chain(spare) {
             match left.remove(name.as_str()) {
+                None if spare.is_some_and(|(spare, _)| spare == name) => {}
                 None => fit.missing.push(name.clone()),
                 Some(tensor) if tensor.shape != *shape => {
                     fit.other.push((name.clone(), format!("is {:?}, not {shape:?}", tensor.shape)));
@@ -33,7 +34,7 @@ impl Fit {
                 Some(_) => {}
             }
         }
-        fit.extra = left.into_keys().filter(|name| Some(*name) != spare).map(str::to_owned).collect();
+        fit.extra = left.into_keys().map(str::to_owned).collect();
         fit
     }
 

@@ -239,6 +239,14 @@ fn other_kind(checkpoint: &Checkpoint, published: Published, holds: &str, option
     ModelError::Request(format!("`{path}` holds {holds}, which `{published}` is not; hint: use `{option}`"))
 }
 
+/// The output table that a file may have beside the input table that it is.
+fn spare(shapes: &[Shape]) -> Option<Shape> {
+    let [output, input] = TIED;
+    let own = shapes.iter().any(|(name, _)| name == output);
+    let (_, shape) = shapes.iter().find(|(name, _)| !own && name == input)?;
+    Some((output.to_owned(), shape.clone()))
+}
+
 /// Checks all tensors before anything is written.
 fn check(
     checkpoint: &Checkpoint,
@@ -248,8 +256,8 @@ fn check(
 ) -> Result<(), ModelError> {
     let [output, input] = TIED;
     let tensors = checkpoint.tensors();
-    let spare = (!shapes.iter().any(|(name, _)| name == output)).then_some(output);
-    let fit = Fit::new(shapes, tensors, spare);
+    let spare = spare(shapes);
+    let fit = Fit::new(shapes, tensors, spare.as_ref());
     let bad = |what: String| Err(ModelError::Weights(format!("`{}`: {what}", checkpoint.path().display())));
     if !fit.is_exact() {
         let other = |(_, p): &&(&str, Published)| {
@@ -257,7 +265,7 @@ fn check(
                 Published::VqVae => return false,
                 prior => prior_config(checkpoint, Some(*prior), &config.codec).map(|c| prior_shapes(&c)),
             };
-            Some(*p) != published && shapes.is_ok_and(|s| Fit::new(&s, tensors, Some(output)).is_exact())
+            Some(*p) != published && shapes.is_ok_and(|s| Fit::new(&s, tensors, self::spare(&s).as_ref()).is_exact())
         };
         let hint = match Published::ALL.iter().find(other) {
             Some((name, _)) => format!("it fits `--as {name}`"),
@@ -267,7 +275,7 @@ fn check(
         };
         return bad(format!("{}; hint: {hint}", fit.message()));
     }
-    if let (Some(spare), Some(first)) = (spare.and_then(|name| tensors.get(name)), tensors.get(input))
+    if let (Some(spare), Some(first)) = (spare.and_then(|(name, _)| tensors.get(&name)), tensors.get(input))
         && !spare.is_shared_with(first)
         && checkpoint.values(output)? != checkpoint.values(input)?
     {
