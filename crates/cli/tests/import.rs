@@ -68,15 +68,18 @@ fn published_files_are_imported_shown_and_played() {
     fs::write(studio.path("evil.pth.tar"), b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00echo\x85R.").unwrap();
     refused("model import evil.pth.tar --out m --accept-license", 1, &["`os.system`", "nothing was run"]);
     refused("model info --model evil.pth.tar", 1, &["`os.system`"]);
+    // Tables are looked at first, and alone they make no model.
+    fs::create_dir(studio.path("labels")).unwrap();
+    refused("model import vqvae.pth.tar --out m --labels labels --accept-license", 2, &["`v2_artist_ids.txt`"]);
+    fs::write(studio.path("labels/v2_artist_ids.txt"), "unknown;0\nsomebody;4\n").unwrap();
+    fs::write(studio.path("labels/v2_genre_ids.txt"), "unknown;0\njazz;1\nrock;2\n").unwrap();
+    refused("model import --labels labels --out m", 1, &["`m`", "config.json"]);
     assert!(!studio.path("m").exists());
 
     // The codec goes first, whatever the order.
     let out = studio.good("model import top.pth.tar vqvae.pth.tar --out m --accept-license --dtype int8 --name small");
     assert_eq!(out, "m\n");
     refused("model import top.pth.tar --out m --accept-license", 2, &["already has a prior of level 1"]);
-    fs::create_dir(studio.path("labels")).unwrap();
-    fs::write(studio.path("labels/v2_artist_ids.txt"), "unknown;0\nsomebody;4\n").unwrap();
-    fs::write(studio.path("labels/v2_genre_ids.txt"), "unknown;0\njazz;1\nrock;2\n").unwrap();
     studio.good("model import --labels labels --out m");
 
     let info = studio.json("model info --model m --json");

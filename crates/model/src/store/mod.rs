@@ -18,7 +18,7 @@ mod write;
 pub use checkpoint::{Checkpoint, StoredTensor};
 pub use config::{MODEL_FORMAT, ModelConfig, SamplingDefaults};
 pub use element::Element;
-pub use import::{ImportSettings, Kind, Published, TERMS, import, import_labels};
+pub use import::{ImportSettings, Kind, Published, TERMS, import};
 pub use memory::{SamplingMemory, parameter_count, stored_bytes};
 pub(crate) use part::PartReader;
 pub use read::{ModelFolder, Source};

@@ -218,7 +218,7 @@ fn pretty(value: &impl serde::Serialize) -> Vec<u8> {
 }
 
 /// Writes a file of the folder, whole or not at all.
-pub(super) fn put(folder: &Path, file: &str, content: &[u8]) -> Result<(), ModelError> {
+fn put(folder: &Path, file: &str, content: &[u8]) -> Result<(), ModelError> {
     let path = folder.join(file);
     write_whole(&path, content)
         .map_err(|e| ModelError::Format { place: path.display().to_string(), what: e.to_string() })

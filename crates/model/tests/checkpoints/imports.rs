@@ -6,8 +6,7 @@ use orchestrion_model::ModelError;
 use orchestrion_model::condition::Naming;
 use orchestrion_model::nn::{Random, each_parameter};
 use orchestrion_model::store::{
-    Checkpoint, Dtype, ImportSettings, ModelFolder, Published, Shape, Source, codec_shapes, import, import_labels,
-    prior_shapes,
+    Checkpoint, Dtype, ImportSettings, ModelFolder, Published, Shape, Source, codec_shapes, import, prior_shapes,
 };
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -239,22 +238,4 @@ fn checkpoints_that_do_not_fit_are_refused_by_name() {
         files.refused(&json!({}), &[("weight".into(), vec![1], vec![0.0])]).contains("neither a codec nor a prior")
     );
     files.import("top.pth.tar").unwrap();
-}
-
-#[test]
-fn label_tables_come_from_their_files() {
-    let (from, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let put = |name: &str, text: &str| std::fs::write(from.path().join(name), text).unwrap();
-    let message = import_labels(from.path(), out.path()).unwrap_err().to_string();
-    assert!(message.contains("`v2_artist_ids.txt`"), "{message}");
-    put("v2_artist_ids.txt", "unknown;0\n;0\nac_dc;4\na;b;5\n");
-    assert!(import_labels(from.path(), out.path()).unwrap_err().to_string().contains("v2_genre_ids.txt"));
-    put("v2_genre_ids.txt", "jazz;1\nrock\n");
-    let message = import_labels(from.path(), out.path()).unwrap_err().to_string();
-    assert!(message.contains("line 2") && message.contains("v2_genre_ids.txt"), "{message}");
-    put("v2_genre_ids.txt", "jazz;1\n\nrock;2\n");
-    assert_eq!(import_labels(from.path(), out.path()).unwrap(), ["labels.v2.json"]);
-    let table: Value = serde_json::from_slice(&std::fs::read(out.path().join("labels.v2.json")).unwrap()).unwrap();
-    let artists = json!([["unknown", 0], ["", 0], ["ac_dc", 4], ["a;b", 5]]);
-    assert_eq!(table, json!({ "artists": artists, "genres": [["jazz", 1], ["rock", 2]] }));
 }

@@ -1,13 +1,11 @@
 //! From published checkpoints to a model folder, tensor by tensor: the codec first, then priors, each in its own time.
 
 mod fit;
-mod labels;
 mod presets;
 mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use labels::import_labels;
 pub use presets::Published;
 
 use super::write::{finish, write_part};
