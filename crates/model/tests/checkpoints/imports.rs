@@ -6,7 +6,7 @@ use orchestrion_model::ModelError;
 use orchestrion_model::condition::Naming;
 use orchestrion_model::nn::{Random, each_parameter};
 use orchestrion_model::store::{
-    Checkpoint, Dtype, ImportSettings, ModelFolder, Published, Shape, Source, codec_shapes, import, prior_shapes,
+    Checkpoint, Dtype, ImportSettings, ModelFolder, Published, Shape, Source, TERMS, codec_shapes, import, prior_shapes,
 };
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -150,6 +150,20 @@ fn what_is_imported_is_what_was_there() {
     assert_eq!(config.sampling.hop_fraction, [0.5, 0.125]);
     assert_eq!(config.sampling.song_seconds, Some(1.0), "240 s is beyond what this prior knows");
     assert!(model.card().unwrap().contains("Noncommercial"));
+}
+
+#[test]
+fn a_card_is_added_to_and_never_replaced() {
+    let files = Files::write();
+    files.import("vqvae.pth.tar").unwrap();
+    let path = files.out().join("README.md");
+    let written = std::fs::read_to_string(&path).unwrap();
+    assert!(written.starts_with("# model\n") && written.contains(TERMS), "{written}");
+    std::fs::write(&path, "# Mine\n\nMy words.\n").unwrap();
+    files.import("top.pth.tar").unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("# Mine\n\nMy words.\n\n{TERMS}\n"));
+    files.import("up.pth.tar").unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("# Mine\n\nMy words.\n\n{TERMS}\n"));
 }
 
 #[test]

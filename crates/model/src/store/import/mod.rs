@@ -91,6 +91,7 @@ pub fn import(
         true => Some(ModelFolder::open(Source::Folder(folder.to_owned()))?),
         false => None,
     };
+    let known_card = existing.as_ref().and_then(ModelFolder::card);
     let mut index = existing.as_ref().map_or_else(|| Ok(Index::default()), ModelFolder::index)?;
     let (mut config, level) = match checkpoint.kind()? {
         Kind::Codec => {
@@ -141,7 +142,8 @@ pub fn import(
         done += values.len() as u64;
         Ok(Cow::Owned(values))
     })?;
-    finish(folder, &config, &index, &card(&config))?;
+    // Whoever wrote a card keeps it; terms that it lacks are added.
+    finish(folder, &config, &index, &known_card.unwrap_or_else(|| card(&config.name)))?;
     Ok(part)
 }
 
@@ -285,13 +287,9 @@ fn check(
     Ok(())
 }
 
-/// The model card.
-fn card(config: &ModelConfig) -> String {
-    let levels: Vec<String> = config.priors.keys().map(ToString::to_string).collect();
-    let priors = if levels.is_empty() { "none yet".to_owned() } else { levels.join(", ") };
+/// The card of a new model.
+fn card(name: &str) -> String {
     format!(
-        "# {}\n\nImported from checkpoints of the published Jukebox (arXiv 2005.00341) by `orchestrion model import`.\n\
-         Priors of levels: {priors}.\n",
-        config.name
+        "# {name}\n\nImported from checkpoints of the published Jukebox (arXiv 2005.00341) by `orchestrion model import`.\n"
     )
 }
