@@ -92,6 +92,10 @@ fn published_files_are_imported_shown_and_played() {
     assert_eq!(file["tensors"]["prior.pos_emb.pos_emb"], json!({ "dtype": "F32", "shape": [64, 16] }));
     assert!(studio.good("model info --model vqvae.pth.tar").contains("bottleneck.level_blocks.1.k"));
 
+    fs::write(studio.path("loud.pth.tar"), writer::old(&json!({ "a\x1b[2J": "\u{9b}2J" }), &codec_tensors)).unwrap();
+    let text = studio.good("model info --model loud.pth.tar");
+    assert!(text.contains("a\\u{1b}[2J") && !text.contains(['\x1b', '\u{9b}']), "no word to the terminal: {text}");
+
     studio.good("sample --model m --levels 1 --seconds 0.5 --seed 3 --out music");
     assert!(studio.path("music").is_dir());
 

@@ -2,8 +2,8 @@
 
 use super::ModelFolder;
 use super::safetensors_file::SafetensorsFile;
-use crate::ModelError;
 use crate::nn::{Parameters, each_parameter};
+use crate::{ModelError, shown};
 use burn::tensor::Device;
 use std::collections::BTreeSet;
 
@@ -92,7 +92,7 @@ impl<'a> PartReader<'a> {
     /// # Errors
     /// Names weights that are missing, superfluous, of other sizes, or not finite.
     pub(crate) fn finish(&self) -> Result<(), ModelError> {
-        let superfluous = self.left.iter().map(|name| format!("`{name}` is not part of the model"));
+        let superfluous = self.left.iter().map(|name| format!("`{}` is not part of the model", shown(name)));
         let faults: Vec<String> = self.faults.iter().cloned().chain(superfluous).collect();
         if faults.is_empty() { Ok(()) } else { Err(self.error(&faults)) }
     }

@@ -3,10 +3,10 @@
 use super::part::PartReader;
 use super::safetensors_file::SafetensorsFile;
 use super::{CARD, CONFIG, INDEX, Index, ModelConfig, int8};
-use crate::ModelError;
 use crate::codec::VqVae;
 use crate::nn::{Parameters, Random};
 use crate::prior::{Prior, PriorConfig};
+use crate::{ModelError, shown};
 use burn::tensor::Device;
 use orchestrion_data::fingerprint;
 use std::borrow::Cow;
@@ -86,7 +86,7 @@ impl ModelFolder {
         let index: Index = Self::json(&source, INDEX)?;
         for file in index.weight_map.values() {
             if file.contains(['/', '\\']) || file.starts_with('.') {
-                let what = format!("shard `{file}` lies outside the folder");
+                let what = format!("shard `{}` lies outside the folder", shown(file));
                 return Err(ModelError::Format { place: source.place(INDEX), what });
             }
         }
@@ -102,7 +102,7 @@ impl ModelFolder {
         if bytes.len() > TEXT_LIMIT {
             return Err(bad(format!("{} bytes are too many for this file", bytes.len())));
         }
-        serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))
+        serde_json::from_slice(&bytes).map_err(|e| bad(shown(&e.to_string())))
     }
 
     /// The configuration.

@@ -2,13 +2,16 @@
 
 use super::element::Element;
 use super::int8;
-use crate::ModelError;
+use crate::{ModelError, shown};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Longest header, as the format's own reader has it.
 const HEADER_LIMIT: usize = 100_000_000;
+
+/// Most axes of a tensor.
+pub(super) const MOST_AXES: usize = 8;
 
 /// A tensor to write.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,18 +59,23 @@ pub(super) fn header(place: &str, text: &[u8], held: u64) -> Result<Header, Mode
     let mut metadata = BTreeMap::new();
     for (name, value) in header {
         if name == "__metadata__" {
-            metadata = serde_json::from_value(value).map_err(|e| bad(format!("metadata: {e}")))?;
+            metadata =
+                serde_json::from_value(value).map_err(|e| bad(format!("metadata: {}", shown(&e.to_string()))))?;
             continue;
         }
+        let key = format!("key `{}`", shown(&name));
         let Described { dtype, shape, data_offsets: [from, to] } =
-            serde_json::from_value(value).map_err(|e| bad(format!("key `{name}`: {e}")))?;
+            serde_json::from_value(value).map_err(|e| bad(format!("{key}: {}", shown(&e.to_string()))))?;
         let Some(element) = Element::of_safetensors(&dtype) else {
-            return Err(bad(format!("key `{name}` has type {dtype}; hint: F32, F16 and BF16 are read")));
+            return Err(bad(format!("{key} has type {}; hint: F32, F16 and BF16 are read", shown(&dtype))));
         };
+        if shape.len() > MOST_AXES {
+            return Err(bad(format!("{key} has {} axes, more than {MOST_AXES}", shape.len())));
+        }
         let bytes = shape.iter().try_fold(element.size(), |n: usize, d| n.checked_mul(*d));
         if from > to || to as u64 > held || bytes != Some(to - from) {
             let what = format!("{shape:?} at {from}..{to} does not fit a file with {held} bytes of data");
-            return Err(bad(format!("key `{name}`: {what}")));
+            return Err(bad(format!("{key}: {what}")));
         }
         entries.insert(name, Entry { element, shape, from, to });
     }
@@ -119,7 +127,7 @@ impl<'a> SafetensorsFile<'a> {
     }
 
     fn bad(&self, name: &str, what: &str) -> ModelError {
-        ModelError::Format { place: format!("{}: key `{name}`", self.place), what: what.into() }
+        ModelError::Format { place: format!("{}: key `{}`", self.place, shown(name)), what: what.into() }
     }
 
     /// Type and bytes of a tensor.

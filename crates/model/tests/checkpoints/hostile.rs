@@ -46,6 +46,29 @@ fn calls_are_refused_by_name() {
 }
 
 #[test]
+fn foreign_names_are_cut_and_escaped() {
+    let name = format!("a\x1b[31m\u{202e}{}", "x".repeat(60_000));
+    let entry = Entry { name: name.clone(), method: 8, packed: 1, size: 2, content: vec![0] };
+    let key = [b"\x80\x02(".to_vec(), text("storage"), b"ctorch\nFloatStorage\n".to_vec(), text(&name)].concat();
+    let key = [key, text("cpu"), b"\x8a\x08\0\0\0\0\0\0\0\x40NtQ.".to_vec()].concat();
+    let header = |header: serde_json::Value| {
+        let header = header.to_string().into_bytes();
+        [(header.len() as u64).to_le_bytes().to_vec(), header].concat()
+    };
+    for file in [
+        archive(&[entry]),
+        old_form(&key, &[]),
+        header(json!({ name.as_str(): { "dtype": "F32", "shape": [9], "data_offsets": [0, 0] } })),
+        header(json!({ name.as_str(): { "dtype": name, "shape": [9], "data_offsets": [0, 0] } })),
+        header(json!({ name.as_str(): { "dtype": "F32", "shape": name, "data_offsets": [0, 0] } })),
+        header(json!({ "a": { "dtype": "F32", "shape": vec![1; 60_000], "data_offsets": [0, 4] } })),
+    ] {
+        let message = refusal(&file);
+        assert!(message.len() < 1200 && !message.contains(['\x1b', '\u{202e}']), "{message}");
+    }
+}
+
+#[test]
 fn bombs_stay_small() {
     let long = |code: u8, length: &[u8]| settings(&[&[code], length].concat());
     assert!(refusal(&long(0x8b, &(1u32 << 30).to_le_bytes())).contains("integer of 1073741824 bytes"));

@@ -12,7 +12,7 @@ mod zip;
 
 use super::element::Element;
 use super::safetensors_file::header;
-use crate::ModelError;
+use crate::{ModelError, shown};
 use objects::{Id, Object, Objects};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -122,7 +122,7 @@ impl Checkpoint {
 
     /// A tensor's place, for messages.
     fn key(&self, name: &str) -> String {
-        format!("{}: key `{name}`", self.path.display())
+        format!("{}: key `{}`", self.path.display(), shown(name))
     }
 
     /// Values of a tensor in row-major order.
@@ -203,7 +203,7 @@ fn state(read: Result<(Objects, Id, Vec<u64>), String>) -> Content {
     for (key, value) in entries {
         let (Some(name), Object::Tensor(view)) = (objects.text(*key), objects.get(*value)) else { continue };
         let (Some(storage), Some(start)) = (objects.storages.get(view.storage), starts.get(view.storage)) else {
-            return Err(format!("tensor `{name}` has no storage"));
+            return Err(format!("tensor `{}` has no storage", shown(name)));
         };
         let tensor = StoredTensor {
             element: storage.element,

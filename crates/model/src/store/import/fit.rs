@@ -1,6 +1,7 @@
 //! Whether a checkpoint's tensors are those of a configuration, and if not, how they differ.
 
 use super::super::{Shape, StoredTensor};
+use crate::shown;
 use orchestrion_data::nearest;
 use std::collections::BTreeMap;
 
@@ -47,12 +48,12 @@ impl Fit {
     pub fn message(&self) -> String {
         let near = |name: &String| match nearest(name, self.extra.iter()).into_iter().find(|other| is_kin(name, other))
         {
-            Some(near) => format!("`{name}` (near: `{near}`)"),
+            Some(near) => format!("`{name}` (near: `{}`)", shown(&near)),
             None => format!("`{name}`"),
         };
         let kinds = [
             ("missing", list(&self.missing, near)),
-            ("not part of it", list(&self.extra, |name| format!("`{name}`"))),
+            ("not part of it", list(&self.extra, |name| format!("`{}`", shown(name)))),
             ("of another kind", list(&self.other, |(name, what)| format!("`{name}` {what}"))),
         ];
         let told = kinds.into_iter().filter_map(|(kind, list)| Some(format!("{kind}: {}", list?)));

@@ -13,9 +13,9 @@ use super::{
     CONFIG, Checkpoint, Dtype, Index, MODEL_FORMAT, ModelConfig, ModelFolder, SamplingDefaults, Shape, Source,
     codec_shapes, prior_shapes,
 };
-use crate::ModelError;
 use crate::codec::VqVaeConfig;
 use crate::prior::PriorConfig;
+use crate::{ModelError, shown};
 use fit::Fit;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -54,7 +54,7 @@ impl Checkpoint {
         if self.tensors().contains_key("prior.x_emb.weight") {
             return Ok(Kind::Prior);
         }
-        let some: Vec<String> = self.tensors().keys().take(3).map(|name| format!("`{name}`")).collect();
+        let some: Vec<String> = self.tensors().keys().take(3).map(|name| format!("`{}`", shown(name))).collect();
         Err(ModelError::Weights(format!(
             "`{}` holds neither a codec nor a prior: its tensors are {}; hint: give a file of the published Jukebox, or one \
              that its program trained",
@@ -175,7 +175,7 @@ fn new_model(codec: VqVaeConfig, folder: &Path) -> ModelConfig {
 
 /// The settings to go by, as a structure.
 fn read<T: DeserializeOwned>(checkpoint: &Checkpoint, settings: Map<String, Value>) -> Result<T, ModelError> {
-    serde_json::from_value(Value::Object(settings)).map_err(|e| unsaid(checkpoint, &e.to_string()))
+    serde_json::from_value(Value::Object(settings)).map_err(|e| unsaid(checkpoint, &shown(&e.to_string())))
 }
 
 /// The checkpoint does not say what it is.
