@@ -50,4 +50,7 @@ struct IndexMetadata {
     /// Bytes of all tensors.
     #[serde(default)]
     total_size: u64,
+    /// SHA-256 of the shards as they were written; folders of other programs have none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    sha256: BTreeMap<String, String>,
 }

@@ -6,6 +6,7 @@ use crate::{ModelError, shown};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io::Read;
 
 /// Longest header, as the format's own reader has it.
 const HEADER_LIMIT: usize = 100_000_000;
@@ -92,6 +93,34 @@ pub struct SafetensorsFile<'a> {
     start: usize,
 }
 
+/// What is said of a file that ends too soon.
+const NOT_WHOLE: &str = "not a whole safetensors file; hint: fetch or write it again";
+
+/// Length of the header of a file that begins like this and has `length` bytes.
+fn header_length(start: &[u8], length: u64) -> Option<usize> {
+    let header = u64::from_le_bytes(*start.first_chunk::<8>()?);
+    usize::try_from(header).ok().filter(|n| *n <= HEADER_LIMIT && *n as u64 + 8 <= length)
+}
+
+/// Names and sizes of the tensors of a file of `length` bytes; only its header is read.
+///
+/// # Errors
+/// If it is no whole safetensors file.
+pub(super) fn shapes(
+    place: &str,
+    mut file: impl Read,
+    length: u64,
+) -> Result<BTreeMap<String, Vec<usize>>, ModelError> {
+    let bad = || ModelError::Format { place: place.to_owned(), what: NOT_WHOLE.to_owned() };
+    let mut start = [0; 8];
+    file.read_exact(&mut start).map_err(|_| bad())?;
+    let size = header_length(&start, length).ok_or_else(bad)?;
+    let mut text = vec![0; size];
+    file.read_exact(&mut text).map_err(|_| bad())?;
+    let (entries, _) = header(place, &text, length - 8 - size as u64)?;
+    Ok(entries.into_iter().map(|(name, entry)| (name, entry.shape)).collect())
+}
+
 impl<'a> SafetensorsFile<'a> {
     /// Reads the header and checks that every tensor lies within the file and has as many bytes as its shape says.
     ///
@@ -99,12 +128,7 @@ impl<'a> SafetensorsFile<'a> {
     /// Names the file, and the key if there is one at fault.
     pub fn parse(place: &str, data: Cow<'a, [u8]>) -> Result<Self, ModelError> {
         let bad = |what: &str| ModelError::Format { place: place.to_owned(), what: what.to_owned() };
-        let length = data
-            .first_chunk::<8>()
-            .map(|b| u64::from_le_bytes(*b))
-            .and_then(|n| usize::try_from(n).ok())
-            .filter(|n| *n <= HEADER_LIMIT && n + 8 <= data.len())
-            .ok_or_else(|| bad("not a whole safetensors file; hint: fetch or write it again"))?;
+        let length = header_length(&data, data.len() as u64).ok_or_else(|| bad(NOT_WHOLE))?;
         let start = 8 + length;
         let text = data.get(8..start).unwrap_or_default();
         let (entries, metadata) = header(place, text, (data.len() - start) as u64)?;

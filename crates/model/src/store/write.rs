@@ -5,7 +5,7 @@ use super::{CARD, CONFIG, INDEX, Index, ModelConfig, ModelFolder, PartReader, Sh
 use crate::ModelError;
 use crate::nn::{Parameters, each_parameter};
 use half::bf16;
-use orchestrion_data::{PublishedNames, write_whole};
+use orchestrion_data::{PublishedNames, fingerprint, write_whole};
 use safetensors::tensor::{Dtype as FileDtype, TensorView};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -111,11 +111,11 @@ pub fn save_model(
                 let shapes = config.parts().into_iter().find(|(name, _)| name == part).map(|(_, shapes)| shapes);
                 let shapes = shapes.unwrap_or_default();
                 let mut reader = PartReader::new(from, &format!("{part}."));
+                PartReader::new(from, &format!("{part}.")).check(&shapes)?;
                 write_part(folder, part, &shapes, dtype, &mut index, |i| {
                     let (name, shape) = &shapes[i];
                     reader.tensor(name, shape).map(Cow::Owned)
                 })?;
-                reader.finish()?;
             }
         }
     }
@@ -178,6 +178,7 @@ pub(super) fn write_part<'a>(
             });
             let content = safetensors::serialize(views.collect::<Result<Vec<_>, ModelError>>()?, None).map_err(bad)?;
             put(folder, &file, &content)?;
+            index.metadata.sha256.insert(file.clone(), fingerprint([&content]));
             index.metadata.total_size += tensors.iter().map(|(.., bytes)| bytes.len() as u64).sum::<u64>();
             index.weight_map.extend(tensors.into_iter().map(|(name, ..)| (name, file.clone())));
             Ok(())
