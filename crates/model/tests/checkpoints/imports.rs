@@ -242,7 +242,14 @@ fn checkpoints_that_do_not_fit_are_refused_by_name() {
     {
         let mut settings = settings.clone();
         settings[field] = value;
-        files.refused(&settings, prior);
+        let message = files.refused(&settings, prior);
+        assert!(message.contains("changed.pth.tar") && message.contains("`--as`"), "{message}");
+    }
+    for (field, value) in [("cond_width", json!("wide")), ("n_ctx", json!("long")), ("n_tokens", json!(0.5))] {
+        let mut settings = settings.clone();
+        settings[field] = value;
+        let message = files.refused(&settings, prior);
+        assert!(message.contains(&format!("`{field}`: invalid type")), "{message}");
     }
     let message = files.import_as("top.pth.tar", Dtype::F32, Some(Published::VqVae)).unwrap_err().to_string();
     assert!(message.contains("holds a prior, which `vqvae` is not"), "{message}");

@@ -126,7 +126,7 @@ pub fn import(
         config.name.clone_from(name);
     }
     // Before any list of names: a configuration that lies about its depth would make it endless.
-    config.validate()?;
+    config.validate().map_err(|error| unfit(checkpoint, error))?;
     let (part, shapes) = match level.and_then(|level| config.priors.get(&level)) {
         Some(prior) => (format!("prior.{}", prior.level), prior_shapes(prior)),
         None => ("codec".to_owned(), codec_shapes(&config.codec)),
@@ -173,9 +173,34 @@ fn new_model(codec: VqVaeConfig, folder: &Path) -> ModelConfig {
     }
 }
 
-/// The settings to go by, as a structure.
-fn read<T: DeserializeOwned>(checkpoint: &Checkpoint, settings: Map<String, Value>) -> Result<T, ModelError> {
-    serde_json::from_value(Value::Object(settings)).map_err(|e| unsaid(checkpoint, &shown(&e.to_string())))
+/// The settings to go by, as a structure; `known` is one that has it.
+fn read<T: DeserializeOwned>(
+    checkpoint: &Checkpoint,
+    settings: Map<String, Value>,
+    known: Published,
+) -> Result<T, ModelError> {
+    let parse = |settings| serde_json::from_value::<T>(Value::Object(settings)).map_err(|e| shown(&e.to_string()));
+    parse(settings.clone()).map_err(|what| {
+        // The parser does not say which setting has the wrong type: each is tried alone, among good ones.
+        let wrong = settings.into_iter().find_map(|(name, value)| {
+            let field = shown(&name);
+            let mut others = known.settings();
+            others.insert(name, value);
+            parse(others).err().map(|what| format!("`{field}`: {what}"))
+        });
+        unsaid(checkpoint, &wrong.unwrap_or(what))
+    })
+}
+
+/// A configuration that cannot be is the fault of the checkpoint's settings.
+fn unfit(checkpoint: &Checkpoint, error: ModelError) -> ModelError {
+    let ModelError::Config { field, what } = error else { return error };
+    let what = what.split("; hint: ").next().unwrap_or_default();
+    let path = checkpoint.path().display();
+    ModelError::Request(format!(
+        "`{path}` has settings that make no model: {field}: {what}; hint: see them with `orchestrion model info --model \
+         {path}`, or say what it is with `--as`"
+    ))
 }
 
 /// The checkpoint does not say what it is.
@@ -196,8 +221,8 @@ fn codec_config(checkpoint: &Checkpoint, published: Option<Published>) -> Result
     if let Some(published) = published.filter(|p| *p != Published::VqVae) {
         return Err(other_kind(checkpoint, published, "a codec", "--as vqvae"));
     }
-    let codec = read::<CodecSettings>(checkpoint, chosen(checkpoint, published))?.config();
-    codec.validate()?;
+    let codec = read::<CodecSettings>(checkpoint, chosen(checkpoint, published), Published::VqVae)?.config();
+    codec.validate().map_err(|error| unfit(checkpoint, error))?;
     Ok(codec)
 }
 
@@ -214,7 +239,7 @@ fn prior_config(
             "--as upsampler-0` or another prior's name: `5b",
         ));
     }
-    let settings: PriorSettings = read(checkpoint, chosen(checkpoint, published))?;
+    let settings: PriorSettings = read(checkpoint, chosen(checkpoint, published), Published::FiveBLyrics)?;
     let own = checkpoint.settings().get("level").and_then(Value::as_u64);
     if let Some(own) = own.filter(|own| *own != settings.level as u64) {
         return Err(ModelError::Request(format!(
