@@ -94,7 +94,9 @@ impl ModelFolder {
         }
         let mut weight_map = index.weight_map;
         let scales: Vec<String> = weight_map.keys().map(|name| int8::scales_of(name)).collect();
-        weight_map.retain(|name, _| scales.binary_search(name).is_err());
+        for name in scales {
+            weight_map.remove(&name);
+        }
         Ok(Self { source, config, weight_map, sha256: index.metadata.sha256 })
     }
 

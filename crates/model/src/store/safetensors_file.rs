@@ -171,10 +171,15 @@ impl<'a> SafetensorsFile<'a> {
             Element::I8 => {
                 let scales = int8::scales_of(name);
                 let outputs = entry.shape.last().copied().unwrap_or_default();
-                if self.shape(&scales) != Some(&[outputs]) {
-                    return Err(self.bad(name, &format!("holds bytes without `{scales}`, one number an output")));
+                match self.bytes(&scales) {
+                    Ok((of, scales)) if of.element == Element::F32 && of.shape == [outputs] => {
+                        int8::dequantise(bytes, &Element::F32.floats(scales))
+                    }
+                    _ => {
+                        let what = format!("holds bytes without `{}`, one F32 number an output", shown(&scales));
+                        return Err(self.bad(name, &what));
+                    }
                 }
-                int8::dequantise(bytes, &self.values(&scales)?)
             }
             float if float.is_float() => float.floats(bytes),
             _ => return Err(self.bad(name, "holds integers, not weights")),

@@ -6,7 +6,8 @@ use orchestrion_model::ModelError;
 use orchestrion_model::condition::Naming;
 use orchestrion_model::nn::{Random, each_parameter};
 use orchestrion_model::store::{
-    Checkpoint, Dtype, ImportSettings, ModelFolder, Published, Shape, Source, TERMS, codec_shapes, import, prior_shapes,
+    Checkpoint, Dtype, ImportSettings, ModelFolder, Published, SafetensorsFile, Shape, Source, TERMS, codec_shapes,
+    import, prior_shapes,
 };
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -188,6 +189,32 @@ fn fewer_bytes_come_back_within_their_rounding() {
         }
     });
     assert!(bytes > 0);
+
+    // Scales belong to their matrix, wherever a name stands in the order of all.
+    let path = files.out().join("model.safetensors.index.json");
+    let mut index: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let map = index["weight_map"].as_object_mut().unwrap();
+    let names: Vec<String> = map.keys().filter_map(|name| name.strip_suffix(".scale").map(str::to_owned)).collect();
+    for name in names {
+        map.insert(format!("{name}.a"), "prior-1.safetensors".into());
+    }
+    std::fs::write(&path, index.to_string()).unwrap();
+    let model = ModelFolder::open(Source::Folder(files.out())).unwrap();
+    let message = model.prior(1, &Device::flex()).unwrap_err().to_string();
+    assert!(message.contains("c_attn.w.a`") && !message.contains(".scale`"), "{message}");
+}
+
+#[test]
+fn scales_are_floats() {
+    let header = json!({
+        "a": { "dtype": "I8", "shape": [1, 1], "data_offsets": [0, 1] },
+        "a.scale": { "dtype": "I8", "shape": [1], "data_offsets": [1, 2] },
+        "a.scale.scale": { "dtype": "F32", "shape": [1], "data_offsets": [2, 6] },
+    });
+    let header = header.to_string().into_bytes();
+    let bytes = [(header.len() as u64).to_le_bytes().to_vec(), header, vec![1, 1, 0, 0, 0x80, 0x3f]].concat();
+    let message = SafetensorsFile::parse("x", bytes.into()).unwrap().values("a").unwrap_err().to_string();
+    assert!(message.contains("without `a.scale`, one F32"), "{message}");
 }
 
 #[test]
