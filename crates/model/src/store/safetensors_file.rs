@@ -186,17 +186,4 @@ impl<'a> SafetensorsFile<'a> {
         };
         if values.iter().all(|v| v.is_finite()) { Ok(values) } else { Err(self.bad(name, "holds NaN or infinity")) }
     }
-
-    /// Values of an integer tensor.
-    ///
-    /// # Errors
-    /// If there is no such tensor, or it holds no integers.
-    pub fn integers(&self, name: &str) -> Result<Vec<i64>, ModelError> {
-        let (entry, bytes) = self.bytes(name)?;
-        match entry.element {
-            Element::I64 => Ok(bytes.as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b)).collect()),
-            Element::I32 => Ok(bytes.as_chunks::<4>().0.iter().map(|b| i64::from(i32::from_le_bytes(*b))).collect()),
-            _ => Err(self.bad(name, "holds no integers")),
-        }
-    }
 }
