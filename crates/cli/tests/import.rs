@@ -68,15 +68,18 @@ fn published_files_are_imported_shown_and_played() {
     fs::write(studio.path("evil.pth.tar"), b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00echo\x85R.").unwrap();
     refused("model import evil.pth.tar --out m --accept-license", 1, &["`os.system`", "nothing was run"]);
     refused("model info --model evil.pth.tar", 1, &["`os.system`"]);
+    // Tables are looked at first, and alone they make no model.
+    fs::create_dir(studio.path("labels")).unwrap();
+    refused("model import vqvae.pth.tar --out m --labels labels --accept-license", 2, &["`v2_artist_ids.txt`"]);
+    fs::write(studio.path("labels/v2_artist_ids.txt"), "unknown;0\nsomebody;4\n").unwrap();
+    fs::write(studio.path("labels/v2_genre_ids.txt"), "unknown;0\njazz;1\nrock;2\n").unwrap();
+    refused("model import --labels labels --out m", 1, &["`m`", "config.json"]);
     assert!(!studio.path("m").exists());
 
     // The codec goes first, whatever the order.
     let out = studio.good("model import top.pth.tar vqvae.pth.tar --out m --accept-license --dtype int8 --name small");
     assert_eq!(out, "m\n");
     refused("model import top.pth.tar --out m --accept-license", 2, &["already has a prior of level 1"]);
-    fs::create_dir(studio.path("labels")).unwrap();
-    fs::write(studio.path("labels/v2_artist_ids.txt"), "unknown;0\nsomebody;4\n").unwrap();
-    fs::write(studio.path("labels/v2_genre_ids.txt"), "unknown;0\njazz;1\nrock;2\n").unwrap();
     studio.good("model import --labels labels --out m");
 
     let info = studio.json("model info --model m --json");
@@ -89,6 +92,16 @@ fn published_files_are_imported_shown_and_played() {
     assert_eq!(file["tensors"]["prior.pos_emb.pos_emb"], json!({ "dtype": "F32", "shape": [64, 16] }));
     assert!(studio.good("model info --model vqvae.pth.tar").contains("bottleneck.level_blocks.1.k"));
 
+    fs::write(studio.path("loud.pth.tar"), writer::old(&json!({ "a\x1b[2J": "\u{9b}2J" }), &codec_tensors)).unwrap();
+    let text = studio.good("model info --model loud.pth.tar");
+    assert!(text.contains("a\\u{1b}[2J") && !text.contains(['\x1b', '\u{9b}']), "no word to the terminal: {text}");
+
     studio.good("sample --model m --levels 1 --seconds 0.5 --seed 3 --out music");
     assert!(studio.path("music").is_dir());
+
+    // A copy has the names and the terms; a folder is not written while it is read.
+    refused("model merge m --out m", 2, &["`m` is to be merged"]);
+    studio.good("model merge m --out copy --bf16 --name copy");
+    assert!(studio.good("model info --model copy").contains("Noncommercial"));
+    studio.good("sample --model copy --artist somebody --genre jazz --levels 1 --seconds 0.5 --seed 3 --out again");
 }

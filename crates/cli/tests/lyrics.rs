@@ -88,6 +88,7 @@ fn config() -> ModelConfig {
         artists: Vec::new(),
         genres: Vec::new(),
         sampling: SamplingDefaults { song_seconds: Some(8.0), ..SamplingDefaults::default() },
+        terms: Vec::new(),
     }
 }
 

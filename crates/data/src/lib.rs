@@ -35,7 +35,7 @@ pub use error::DataError;
 pub use labels::{LabelTable, UNKNOWN, normalise};
 pub use manifest::{BrokenLine, Entry, Manifest, Split};
 pub use near::nearest;
-pub use published_labels::{PublishedLabels, PublishedNames};
+pub use published_labels::{PublishedLabels, PublishedNames, PublishedTables};
 pub use scan::{ScanOptions, ScanReport, Skipped, TopFolder, scan};
 pub use split::{Shares, SplitCounts, assign_splits};
 pub use token_cache::{CacheTrack, CachedStream, CodecIdentity, TokenCache, fingerprint};

@@ -1,14 +1,18 @@
-//! Label tables of the paper's models, as an import leaves them in the model folder.
+//! Label tables of the paper's models: from the files that their users have to those of a model folder, and to names.
 
 use crate::blend::blend;
 use crate::near::nearest;
+use crate::whole_file::{read_limited, write_whole};
 use crate::{DataError, UNKNOWN};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Largest table file.
+/// Largest table file, read or written.
 const BYTES: usize = 16 << 20;
+
+/// Files of artists and of genres that each of [`PublishedNames::FILES`] is made of.
+const SOURCES: [[&str; 2]; 2] = [["v2_artist_ids.txt", "v2_genre_ids.txt"], ["v3_artist_ids.txt", "v3_genre_ids.txt"]];
 
 /// How a model's label names are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +28,9 @@ pub enum PublishedNames {
 }
 
 impl PublishedNames {
+    /// The tables' files in a model folder.
+    pub const FILES: [&str; 2] = ["labels.v2.json", "labels.v3.json"];
+
     /// A name as the tables write it.
     #[must_use]
     pub fn normalise(self, name: &str) -> String {
@@ -38,10 +45,8 @@ impl PublishedNames {
     /// The table's file in a model folder.
     #[must_use]
     pub fn file(self) -> &'static str {
-        match self {
-            Self::V2 { .. } => "labels.v2.json",
-            Self::V3 => "labels.v3.json",
-        }
+        let [v2, v3] = Self::FILES;
+        if self == Self::V3 { v3 } else { v2 }
     }
 }
 
@@ -55,11 +60,76 @@ pub struct PublishedLabels {
 
 type Table = BTreeMap<String, u32>;
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     artists: Vec<(String, u32)>,
     genres: Vec<(String, u32)>,
+}
+
+fn within_limit(path: &Path, json: &[u8]) -> Result<(), DataError> {
+    match json.len() > BYTES {
+        false => Ok(()),
+        true => Err(DataError::Limit {
+            path: path.to_path_buf(),
+            what: "the table of labels in bytes",
+            size: json.len() as u64,
+            limit: BYTES as u64,
+            hint: "import the model with the files that lie beside the published program",
+        }),
+    }
+}
+
+/// Tables on their way from files of lines `name;id` to those of a model folder.
+#[derive(Debug)]
+pub struct PublishedTables(Vec<(&'static str, Vec<u8>)>);
+
+impl PublishedTables {
+    /// Reads `v2_artist_ids.txt`, `v2_genre_ids.txt`, and those of v3, as far as they are in a folder.
+    ///
+    /// # Errors
+    /// If there is none of the files, one of a pair is missing, a line is no `name;id`, or a table is too large.
+    pub fn read(from: &Path) -> Result<Self, DataError> {
+        let mut tables = Vec::new();
+        for (file, sources) in PublishedNames::FILES.into_iter().zip(SOURCES) {
+            let [artists, genres] = sources.map(|source| from.join(source));
+            if artists.exists() || genres.exists() {
+                let table = File { artists: rows(&artists)?, genres: rows(&genres)? };
+                let json = serde_json::to_vec(&table)
+                    .map_err(|error| DataError::format(&artists, error.to_string(), "check the file"))?;
+                within_limit(&artists, &json)?;
+                tables.push((file, json));
+            }
+        }
+        if tables.is_empty() {
+            let files: Vec<String> = SOURCES.iter().flatten().map(|file| format!("`{file}`")).collect();
+            return Err(DataError::request(
+                format!("`{}` holds no label tables: none of {}", from.display(), files.join(", ")),
+                "give the folder with these files",
+            ));
+        }
+        Ok(Self(tables))
+    }
+
+    /// Writes them into a model folder; gives the names of the files.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<Vec<&'static str>, DataError> {
+        self.0.iter().map(|(file, json)| write_whole(&folder.join(file), json).map(|()| *file)).collect()
+    }
+}
+
+/// Names with their rows.
+fn rows(path: &Path) -> Result<Vec<(String, u32)>, DataError> {
+    const HINT: &str = "a line is `name;id`, as in the files beside the published program";
+    let text = String::from_utf8(read_limited(path, BYTES as u64, HINT)?)
+        .map_err(|_| DataError::format(path, "it is not UTF-8", HINT))?;
+    let row = |(i, line): (usize, &str)| {
+        let row = line.rsplit_once(';').and_then(|(name, id)| Some((name.to_owned(), id.trim().parse().ok()?)));
+        row.ok_or_else(|| DataError::format(path, format!("line {} has no name and number", i + 1), HINT))
+    };
+    text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(row).collect()
 }
 
 impl PublishedLabels {
@@ -92,15 +162,7 @@ impl PublishedLabels {
     /// # Errors
     /// If it is too large or is no such table.
     pub fn parse(names: PublishedNames, path: &Path, json: &[u8]) -> Result<Self, DataError> {
-        if json.len() > BYTES {
-            return Err(DataError::Limit {
-                path: path.to_path_buf(),
-                what: "the table of labels in bytes",
-                size: json.len() as u64,
-                limit: BYTES as u64,
-                hint: "import the model again",
-            });
-        }
+        within_limit(path, json)?;
         let file: File = serde_json::from_slice(json).map_err(|error| {
             DataError::format(path, format!("no table of labels: {error}"), "import the model again with `--labels`")
         })?;
@@ -193,6 +255,30 @@ mod tests {
         assert_eq!(v3.artist_blend("unknown").unwrap(), [(0, 1.0)]);
         assert_eq!([v2.artist_name(3), v3.artist_name(3), v3.genre_name(0)], ["miles_davis", "miles davis", "unknown"]);
         assert_eq!([v3.genre_name(99), PublishedLabels::by_number(V2).artist_name(3)], ["99", "3"]);
+    }
+
+    #[test]
+    fn tables_come_from_their_files() {
+        let (from, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let put = |name: &str, text: &str| std::fs::write(from.path().join(name), text).unwrap();
+        let refusal = || PublishedTables::read(from.path()).unwrap_err().to_string();
+        assert!(refusal().contains("`v2_artist_ids.txt`"));
+        put("v2_artist_ids.txt", "unknown;0\n;0\nac_dc;4\na;b;5\n");
+        assert!(refusal().contains("v2_genre_ids.txt"));
+        put("v2_genre_ids.txt", "jazz;1\nrock\n");
+        let message = refusal();
+        assert!(message.contains("line 2") && message.contains("v2_genre_ids.txt"), "{message}");
+        put("v2_genre_ids.txt", "jazz;1\n\nrock;2\n");
+        assert_eq!(PublishedTables::read(from.path()).unwrap().write(out.path()).unwrap(), ["labels.v2.json"]);
+        let json = std::fs::read(out.path().join("labels.v2.json")).unwrap();
+        let table = PublishedLabels::parse(V2, Path::new(V2.file()), &json).unwrap();
+        assert_eq!([table.artist_name(4), table.artist_name(5), table.genre_name(2)], ["ac_dc", "a_b", "rock"]);
+
+        // What is written can be read: each file is within the limit, both in one are not.
+        for name in ["v2_artist_ids.txt", "v2_genre_ids.txt"] {
+            put(name, &format!("{};1\n", "x".repeat(BYTES / 2)));
+        }
+        assert!(refusal().contains("more than the limit"));
     }
 
     #[test]

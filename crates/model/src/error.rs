@@ -6,7 +6,10 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// A file could not be read or written.
-    #[error("`{}`: {source}; hint: check that it exists, its permissions and the free space", path.display())]
+    #[error(
+        "`{}`: {source}; hint: check that it exists, its permissions and the free space",
+        one_line(&path.display().to_string())
+    )]
     Io {
         /// The file.
         path: PathBuf,
@@ -14,7 +17,11 @@ pub enum ModelError {
         source: std::io::Error,
     },
     /// A model folder or file is not what it should be.
-    #[error("`{place}`: {}", hinted(what, "the model is damaged or of another version; copy or train it again"))]
+    #[error(
+        "`{}`: {}",
+        one_line(place),
+        hinted(what, "the model is damaged or of another version; copy or train it again")
+    )]
     Format {
         /// File, or file and key.
         place: String,
@@ -40,8 +47,29 @@ pub enum ModelError {
     Request(String),
 }
 
+/// Most characters of a foreign name that are shown.
+const SHOWN: usize = 200;
+
+/// A name or value out of a file that anybody may have written, fit for a message or a terminal: control and other unseen
+/// characters escaped, and cut at 200 characters.
+pub fn shown(name: &str) -> String {
+    let quotes = |c: char| matches!(c, '"' | '\'' | '\\');
+    let mut text = String::new();
+    for c in name.chars().take(SHOWN) {
+        if quotes(c) { text.push(c) } else { text.extend(c.escape_debug()) }
+    }
+    if name.chars().nth(SHOWN).is_some() {
+        text.push('…');
+    }
+    text
+}
+
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// Text with a hint: its own if it has one. Text from outside (a parser quoting a damaged file) stays on one line.
 fn hinted(text: &str, hint: &str) -> String {
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text = one_line(text);
     if text.contains("; hint: ") { text } else { format!("{text}; hint: {hint}") }
 }

@@ -9,4 +9,4 @@ pub mod nn;
 pub mod prior;
 pub mod store;
 
-pub use error::ModelError;
+pub use error::{ModelError, shown};

@@ -11,7 +11,7 @@ use orchestrion_model::nn::transformer::TransformerConfig;
 use orchestrion_model::nn::{Parameters, Random, each_parameter};
 use orchestrion_model::prior::{Prior, PriorConfig, PriorDecoder, TokenModel, Window};
 use orchestrion_model::store::{
-    Dtype, MODEL_FORMAT, ModelConfig, ModelFolder, SamplingDefaults, Source, save_model, weights_of,
+    Dtype, MODEL_FORMAT, ModelConfig, ModelFolder, SamplingDefaults, Source, Weights, save_model, weights_of,
 };
 use serde_json::{Value, json};
 use std::path::Path;
@@ -77,6 +77,7 @@ fn config() -> ModelConfig {
         artists: names(&["unknown", "a", "b"]),
         genres: names(&["unknown", "c"]),
         sampling: SamplingDefaults { temperature: vec![0.9, 0.99], ..SamplingDefaults::default() },
+        terms: vec![],
     }
 }
 
@@ -176,6 +177,37 @@ fn weight_map(index: &mut Value) -> &mut serde_json::Map<String, Value> {
 }
 
 #[test]
+fn copies_have_the_weights_the_tables_and_the_terms() {
+    let ((first, ..), (second, ..)) = (saved(Dtype::F32), saved(Dtype::F32));
+    let table = |folder: &Path, text: &str| std::fs::write(folder.join("labels.v2.json"), text).unwrap();
+    table(first.path(), "one");
+    edit(first.path(), "config.json", |config| config["terms"] = vec!["Not for sale."].into());
+    let (one, two) = (open(first.path()).unwrap(), open(second.path()).unwrap());
+    let stored = |part: &str, folder| Weights::Stored { part: part.into(), folder };
+    let parts = [stored("codec", &one), stored("prior.0", &two), stored("prior.1", &one)];
+    let out = tempfile::tempdir().unwrap();
+    save_model(out.path(), one.config(), &parts, Dtype::F32, "# copy\n").unwrap();
+    let (copy, device) = (open(out.path()).unwrap(), Device::flex());
+    assert_eq!(parameters(&mut copy.codec(&device).unwrap()), parameters(&mut one.codec(&device).unwrap()));
+    for level in [0, 1] {
+        let [ours, theirs] = [&copy, &one].map(|model| parameters(&mut model.prior(level, &device).unwrap()));
+        assert_eq!(ours, theirs);
+    }
+    assert_eq!(copy.file("labels.v2.json").unwrap().unwrap().as_ref(), b"one");
+    assert_eq!(copy.config().terms, ["Not for sale."]);
+    assert_eq!(copy.card().unwrap(), "# copy\n\nNot for sale.\n");
+
+    table(second.path(), "two");
+    let error = save_model(out.path(), one.config(), &parts, Dtype::F32, "").unwrap_err().to_string();
+    assert!(error.contains("labels.v2.json` differs"), "{error}");
+    std::fs::remove_file(second.path().join("labels.v2.json")).unwrap();
+    edit(second.path(), INDEX, |index| drop(weight_map(index).remove("prior.0.prior.x_emb.weight")));
+    let broken = open(second.path()).unwrap();
+    let error = save_model(out.path(), one.config(), &[stored("prior.0", &broken)], Dtype::F32, "").unwrap_err();
+    assert!(error.to_string().contains("`prior.0.prior.x_emb.weight` is missing"), "{error}");
+}
+
+#[test]
 fn weights_that_do_not_fit_are_named() {
     let device = Device::flex();
     let key = "codec.decoders.1.out.bias";
@@ -233,6 +265,33 @@ fn a_prior_is_opened_layer_by_layer() {
 }
 
 #[test]
+fn models_are_told_apart_without_reading_their_weights() {
+    let (folder, ..) = saved(Dtype::F32);
+    let noted = open(folder.path()).unwrap().fingerprint().unwrap();
+    let shard = folder.path().join("prior-1.safetensors");
+    let mut bytes = std::fs::read(&shard).unwrap();
+    // All but the header could be missing: names and sizes stand there.
+    let header = 8 + u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
+    let weights = bytes.split_off(header);
+    let file = std::fs::OpenOptions::new().write(true).open(&shard).unwrap();
+    file.set_len(header as u64).unwrap();
+    file.set_len((header + weights.len()) as u64).unwrap();
+    let model = open(folder.path()).unwrap();
+    assert_eq!(model.fingerprint().unwrap(), noted);
+    PriorDecoder::check(&model, 1).unwrap();
+
+    // Other weights are another model, and so is one with another configuration.
+    edit(folder.path(), "config.json", |config| config["name"] = "other".into());
+    assert_ne!(open(folder.path()).unwrap().fingerprint().unwrap(), noted);
+    assert_ne!(open(saved(Dtype::Bf16).0.path()).unwrap().fingerprint().unwrap(), noted);
+    // Without hashes, the files themselves count.
+    edit(folder.path(), INDEX, |index| drop(index["metadata"].as_object_mut().unwrap().remove("sha256")));
+    let before = open(folder.path()).unwrap().fingerprint().unwrap();
+    std::fs::write(&shard, [bytes, weights].concat()).unwrap();
+    assert_ne!(open(folder.path()).unwrap().fingerprint().unwrap(), before);
+}
+
+#[test]
 fn all_faults_of_a_prior_are_named() {
     let (folder, ..) = saved(Dtype::F32);
     let layer = |d: usize, name: &str| format!("prior.1.prior.transformer._attn_mods.{d}.{name}");
@@ -256,7 +315,13 @@ fn all_faults_of_a_prior_are_named() {
     ] {
         assert!(opened.contains(&fault), "`{fault}` is not in {opened}");
     }
-    assert_eq!(PriorDecoder::check(&model, 1).unwrap_err().to_string(), opened);
+    // The same faults, in the order of the configuration.
+    let sorted = |message: &str| {
+        let mut faults: Vec<String> = message.split("; ").map(|f| f.rsplit(": ").next().unwrap().to_owned()).collect();
+        faults.sort();
+        faults
+    };
+    assert_eq!(sorted(&PriorDecoder::check(&model, 1).unwrap_err().to_string()), sorted(&opened));
 
     let (folder, ..) = saved(Dtype::F32);
     edit(folder.path(), "config.json", |config| config["priors"]["1"]["transformer"]["mlp_width"] = 2.0.into());

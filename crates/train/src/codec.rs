@@ -27,6 +27,8 @@ pub struct CodecTask {
     train: Crops,
     held_out: Crops,
     seen: Vec<Seen>,
+    /// Of the model that the first weights are from.
+    terms: Vec<String>,
     warned: Vec<bool>,
     /// Collapses noticed and not yet told.
     warnings: Vec<String>,
@@ -101,6 +103,7 @@ impl CodecTask {
             train,
             held_out,
             seen: Vec::new(),
+            terms: from.map(|folder| folder.config().terms.clone()).unwrap_or_default(),
             warnings: Vec::new(),
         })
     }
@@ -225,7 +228,7 @@ impl Task for CodecTask {
         Ok(())
     }
 
-    fn folder(&mut self, model: &mut VqVae) -> Result<(ModelConfig, Vec<Weights>), TrainError> {
+    fn folder(&mut self, model: &mut VqVae) -> Result<(ModelConfig, Vec<Weights<'_>>), TrainError> {
         move_to(model, &self.device.clone().inner());
         let config = ModelConfig {
             format: MODEL_FORMAT,
@@ -236,6 +239,7 @@ impl Task for CodecTask {
             artists: Vec::new(),
             genres: Vec::new(),
             sampling: SamplingDefaults::default(),
+            terms: self.terms.clone(),
         };
         Ok((config, vec![weights_of("codec", model)]))
     }

@@ -25,6 +25,8 @@ pub struct PriorTask {
     held_out: TokenWindows,
     artists: Vec<String>,
     genres: Vec<String>,
+    /// Of the model that the first weights are from.
+    terms: Vec<String>,
     warnings: Vec<String>,
 }
 
@@ -161,6 +163,7 @@ impl PriorTask {
             held_out,
             artists,
             genres,
+            terms: from.map(|folder| folder.config().terms.clone()).unwrap_or_default(),
         })
     }
 }
@@ -230,18 +233,18 @@ impl Task for PriorTask {
         std::mem::take(&mut self.warnings)
     }
 
-    fn folder(&mut self, model: &mut Prior) -> Result<(ModelConfig, Vec<Weights>), TrainError> {
+    fn folder(&mut self, model: &mut Prior) -> Result<(ModelConfig, Vec<Weights<'_>>), TrainError> {
         let plain = self.device.clone().inner();
         move_to(model, &plain);
         let mut config = self.base.config().clone();
         config.name = self.name.clone();
         config.artists = self.artists.clone();
         config.genres = self.genres.clone();
+        config.add_terms(&self.terms);
         let level = model.config().level;
-        let mut weights = vec![weights_of("codec", &mut self.base.codec(&plain)?)];
-        for &other in config.priors.keys().filter(|l| **l != level) {
-            weights.push(weights_of(&format!("prior.{other}"), &mut self.base.prior(other, &plain)?));
-        }
+        let others = config.priors.keys().filter(|l| **l != level).map(|l| format!("prior.{l}"));
+        let parts = std::iter::once("codec".to_owned()).chain(others);
+        let mut weights: Vec<_> = parts.map(|part| Weights::Stored { part, folder: &self.base }).collect();
         weights.push(weights_of(&format!("prior.{level}"), model));
         config.priors.insert(level, model.config().clone());
         Ok((config, weights))

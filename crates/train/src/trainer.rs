@@ -7,7 +7,7 @@ use crate::recipe::Recipe;
 use crate::{Schedule, TrainError};
 use burn::tensor::{Device, Gradients};
 use orchestrion_model::nn::Parameters;
-use orchestrion_model::store::{Dtype, ModelConfig, Weights, save_model};
+use orchestrion_model::store::{Dtype, ModelConfig, ModelFolder, Source, Weights, save_model};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,7 +60,7 @@ pub trait Task {
     ///
     /// # Errors
     /// If other parts cannot be read.
-    fn folder(&mut self, model: &mut Self::Model) -> Result<(ModelConfig, Vec<Weights>), TrainError>;
+    fn folder(&mut self, model: &mut Self::Model) -> Result<(ModelConfig, Vec<Weights<'_>>), TrainError>;
 }
 
 /// Makes sound samples of a model folder; the program fulfils it with its sampler.
@@ -231,12 +231,15 @@ impl<T: Task> Trainer<'_, '_, T> {
         let recipe = serde_json::to_string(&self.recipe.lasting()).unwrap_or_default();
         let header = Header { format: 1, step, updates: adam.updates, recipe };
         checkpoint::save(state, &header, adam, &self.task.extra())?;
-        let (config, weights) = self.task.folder(&mut averaged)?;
         // A run stopped in a hurry keeps the figures of its last evaluation.
         let card = match metrics.is_empty() {
             true => self.card(step, &MetricsLog::open(&self.run, step)?.last_held_out()),
             false => self.card(step, &metrics),
         };
+        // A run that goes on is not told anew where its first weights are from.
+        let before = ModelFolder::open(Source::Folder(self.run.clone()));
+        let (mut config, weights) = self.task.folder(&mut averaged)?;
+        config.add_terms(before.as_ref().map_or(&[], |folder| &folder.config().terms));
         save_model(&self.run, &config, &weights, Dtype::F32, &card)?;
         if let (true, Some(preview)) = (evaluate, self.preview.as_mut()) {
             preview.preview(&self.run, &self.run.join("samples"), step).map_err(TrainError::Preview)?;

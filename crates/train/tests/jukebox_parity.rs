@@ -38,16 +38,23 @@ fn jukebox_parity() {
     let folder = fixture::folder();
     let mut paths: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
-    let mut failures = Vec::new();
+    let (mut compared, mut failures) = ([0; 3], Vec::new());
     for path in paths {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let compare = match name.as_str() {
             "values.json" => {
                 compare_rates(&serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap());
+                compared[0] += 1;
                 continue;
             }
-            name if name.starts_with("train_vqvae") => compare_codec,
-            name if name.starts_with("train_prior") => compare_prior,
+            name if name.starts_with("train_vqvae") => {
+                compared[1] += 1;
+                compare_codec
+            }
+            name if name.starts_with("train_prior") => {
+                compared[2] += 1;
+                compare_prior
+            }
             _ => continue,
         };
         let mut fixture = Fixture::open(&path);
@@ -55,6 +62,10 @@ fn jukebox_parity() {
         println!("{name}: {}", fixture.summary());
         failures.extend(fixture.failures.iter().map(|f| format!("{name}: {f}")));
     }
+    assert!(
+        !compared.contains(&0) || std::env::var_os("ORCHESTRION_JUKEBOX_FIXTURES").is_some(),
+        "files of rates, codecs, priors in {folder:?}: {compared:?}"
+    );
     assert!(failures.is_empty(), "{} of the comparisons failed:\n{}", failures.len(), failures.join("\n"));
 }
 

@@ -69,7 +69,7 @@ steps = 10
 /// A codec of one level, and songs that were encoded with it.
 fn material(folder: &Path) -> (ModelFolder, TokenCache) {
     let config: ModelConfig = serde_json::from_value(json!({
-        "format": 1, "name": "codec",
+        "format": 1, "name": "codec", "terms": ["Not for sale."],
         "codec": {
             "sample_rate": 100, "strides": [[2]], "embedding_width": 2, "codebook_size": 8, "width": 2,
             "resnet": {"depth": 1, "hidden": 1.0, "dilation_growth": 1}, "multipliers": [1],
@@ -78,6 +78,7 @@ fn material(folder: &Path) -> (ModelFolder, TokenCache) {
     .unwrap();
     let mut codec = config.codec.init(&mut Random::new(1), &Device::flex()).unwrap();
     save_model(folder, &config, &[weights_of("codec", &mut codec)], Dtype::F32, "").unwrap();
+    std::fs::write(folder.join("labels.v2.json"), "{}").unwrap();
     let base = ModelFolder::open(Source::Folder(folder.to_owned())).unwrap();
 
     let song = |n: usize| Entry {
@@ -129,7 +130,11 @@ fn train(text: &str, changes: &[String], batches: u64) -> (Vec<f64>, Vec<String>
     let (config, weights) = task.folder(&mut model).unwrap();
     let out = folder.path().join("out");
     save_model(&out, &config, &weights, Dtype::F32, "").unwrap();
-    ModelFolder::open(Source::Folder(out)).unwrap().prior(0, &Device::flex()).unwrap();
+    let trained = ModelFolder::open(Source::Folder(out)).unwrap();
+    trained.prior(0, &Device::flex()).unwrap();
+    trained.codec(&Device::flex()).unwrap();
+    assert_eq!(trained.card().unwrap().trim(), "Not for sale.", "the codec's terms go with it");
+    assert!(trained.file("labels.v2.json").unwrap().is_some(), "and so do its tables");
     (losses, reached)
 }
 

@@ -9,5 +9,5 @@ mod random;
 pub mod resnet;
 pub mod transformer;
 
-pub use parameters::{Parameter, Parameters, Visitor, count_parameters, each_parameter, move_to};
+pub use parameters::{Parameter, Parameters, Visitor, each_parameter, move_to};
 pub use random::Random;

@@ -101,13 +101,6 @@ pub fn each_parameter(part: &mut impl Parameters, mut found: impl FnMut(&str, Pa
     part.walk(&mut Visitor::new(&mut found));
 }
 
-/// Number of values in all parameters.
-pub fn count_parameters(part: &mut impl Parameters) -> usize {
-    let mut count = 0;
-    each_parameter(part, |_, p| count += p.shape().iter().product::<usize>());
-    count
-}
-
 /// Moves all parameters to a device; on one with autodiff they become leaves that gradients are kept for.
 pub fn move_to(part: &mut impl Parameters, device: &Device) {
     let trained = device.is_autodiff();

@@ -38,6 +38,9 @@ pub struct ModelConfig {
     /// What `sample` does when it is told nothing.
     #[serde(default)]
     pub sampling: SamplingDefaults,
+    /// Terms that the weights carry, a sentence or two each. They go wherever the weights go, and the card has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub terms: Vec<String>,
 }
 
 /// Settings of sampling that suit a model.
@@ -69,6 +72,15 @@ impl ModelConfig {
     /// others know the same characters, because a song has one text.
     pub fn singer(&self) -> Option<(&PriorConfig, &LyricsConfig)> {
         self.priors.values().rev().find_map(|prior| Some((prior, prior.lyrics.as_ref()?)))
+    }
+
+    /// Takes over the terms of a model that weights come from.
+    pub fn add_terms(&mut self, terms: &[String]) {
+        for term in terms {
+            if !self.terms.contains(term) {
+                self.terms.push(term.clone());
+            }
+        }
     }
 
     /// Checks that the parts fit each other.

@@ -18,7 +18,7 @@ mod write;
 pub use checkpoint::{Checkpoint, StoredTensor};
 pub use config::{MODEL_FORMAT, ModelConfig, SamplingDefaults};
 pub use element::Element;
-pub use import::{ImportSettings, Kind, Published, TERMS, import, import_labels};
+pub use import::{ImportSettings, Kind, Published, TERMS, import};
 pub use memory::{SamplingMemory, parameter_count, stored_bytes};
 pub(crate) use part::PartReader;
 pub use read::{ModelFolder, Source};
@@ -50,4 +50,7 @@ struct IndexMetadata {
     /// Bytes of all tensors.
     #[serde(default)]
     total_size: u64,
+    /// SHA-256 of the shards as they were written; folders of other programs have none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    sha256: BTreeMap<String, String>,
 }

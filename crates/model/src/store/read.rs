@@ -1,12 +1,12 @@
 //! Opening a model folder, on disk or within the program, part by part.
 
 use super::part::PartReader;
-use super::safetensors_file::SafetensorsFile;
+use super::safetensors_file::{self, SafetensorsFile};
 use super::{CARD, CONFIG, INDEX, Index, ModelConfig, int8};
-use crate::ModelError;
 use crate::codec::VqVae;
 use crate::nn::{Parameters, Random};
 use crate::prior::{Prior, PriorConfig};
+use crate::{ModelError, shown};
 use burn::tensor::Device;
 use orchestrion_data::fingerprint;
 use std::borrow::Cow;
@@ -65,6 +65,8 @@ pub struct ModelFolder {
     config: ModelConfig,
     /// Which shard holds a tensor; scales belong to theirs.
     weight_map: BTreeMap<String, String>,
+    /// Hashes of shards, as far as whoever wrote them noted them.
+    sha256: BTreeMap<String, String>,
 }
 
 impl ModelFolder {
@@ -86,14 +88,16 @@ impl ModelFolder {
         let index: Index = Self::json(&source, INDEX)?;
         for file in index.weight_map.values() {
             if file.contains(['/', '\\']) || file.starts_with('.') {
-                let what = format!("shard `{file}` lies outside the folder");
+                let what = format!("shard `{}` lies outside the folder", shown(file));
                 return Err(ModelError::Format { place: source.place(INDEX), what });
             }
         }
         let mut weight_map = index.weight_map;
         let scales: Vec<String> = weight_map.keys().map(|name| int8::scales_of(name)).collect();
-        weight_map.retain(|name, _| scales.binary_search(name).is_err());
-        Ok(Self { source, config, weight_map })
+        for name in scales {
+            weight_map.remove(&name);
+        }
+        Ok(Self { source, config, weight_map, sha256: index.metadata.sha256 })
     }
 
     fn json<T: serde::de::DeserializeOwned>(source: &Source, file: &str) -> Result<T, ModelError> {
@@ -102,7 +106,7 @@ impl ModelFolder {
         if bytes.len() > TEXT_LIMIT {
             return Err(bad(format!("{} bytes are too many for this file", bytes.len())));
         }
-        serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))
+        serde_json::from_slice(&bytes).map_err(|e| bad(shown(&e.to_string())))
     }
 
     /// The configuration.
@@ -142,12 +146,21 @@ impl ModelFolder {
         self.weight_map.values().map(String::as_str).collect()
     }
 
-    /// Hash of configuration and weights: what tells models apart. Files are read one after the other.
+    /// Hash of configuration and weights: what tells models apart. Hashes of shards that were noted when they were written
+    /// stand for them; without, the files are read one after the other.
     ///
     /// # Errors
     /// If a file cannot be read.
     pub fn fingerprint(&self) -> Result<String, ModelError> {
-        self.hash(std::iter::once(CONFIG).chain(self.shards()))
+        let shards = self.shards();
+        match shards.iter().map(|file| self.sha256.get(*file)).collect::<Option<Vec<_>>>() {
+            Some(noted) => {
+                let config = self.source.read(CONFIG)?;
+                let noted = noted.iter().map(|hash| hash.as_bytes());
+                Ok(fingerprint(std::iter::once(config.as_ref()).chain(noted)))
+            }
+            None => self.hash(std::iter::once(CONFIG).chain(shards)),
+        }
     }
 
     /// Hash of the codec's weights: what its tokens depend on.
@@ -226,6 +239,24 @@ impl ModelFolder {
     /// Reads and checks a shard.
     pub(super) fn open_shard(&self, file: &str) -> Result<SafetensorsFile<'static>, ModelError> {
         SafetensorsFile::parse(&self.source.place(file), self.source.read(file)?)
+    }
+
+    /// Names and sizes of the tensors of a shard; no weight is read.
+    pub(super) fn shard_shapes(&self, file: &str) -> Result<BTreeMap<String, Vec<usize>>, ModelError> {
+        let place = self.source.place(file);
+        match &self.source {
+            Source::Folder(folder) => {
+                let path = folder.join(file);
+                let io = |source| ModelError::Io { path: path.clone(), source };
+                let shard = std::fs::File::open(&path).map_err(io)?;
+                let length = shard.metadata().map_err(io)?.len();
+                safetensors_file::shapes(&place, shard, length)
+            }
+            Source::Embedded { .. } => {
+                let content = self.source.read(file)?;
+                safetensors_file::shapes(&place, content.as_ref(), content.len() as u64)
+            }
+        }
     }
 
     /// Path or name of the index, for messages.

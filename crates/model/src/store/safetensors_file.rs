@@ -2,13 +2,17 @@
 
 use super::element::Element;
 use super::int8;
-use crate::ModelError;
+use crate::{ModelError, shown};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io::Read;
 
 /// Longest header, as the format's own reader has it.
 const HEADER_LIMIT: usize = 100_000_000;
+
+/// Most axes of a tensor.
+pub(super) const MOST_AXES: usize = 8;
 
 /// A tensor to write.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,18 +60,23 @@ pub(super) fn header(place: &str, text: &[u8], held: u64) -> Result<Header, Mode
     let mut metadata = BTreeMap::new();
     for (name, value) in header {
         if name == "__metadata__" {
-            metadata = serde_json::from_value(value).map_err(|e| bad(format!("metadata: {e}")))?;
+            metadata =
+                serde_json::from_value(value).map_err(|e| bad(format!("metadata: {}", shown(&e.to_string()))))?;
             continue;
         }
+        let key = format!("key `{}`", shown(&name));
         let Described { dtype, shape, data_offsets: [from, to] } =
-            serde_json::from_value(value).map_err(|e| bad(format!("key `{name}`: {e}")))?;
+            serde_json::from_value(value).map_err(|e| bad(format!("{key}: {}", shown(&e.to_string()))))?;
         let Some(element) = Element::of_safetensors(&dtype) else {
-            return Err(bad(format!("key `{name}` has type {dtype}; hint: F32, F16 and BF16 are read")));
+            return Err(bad(format!("{key} has type {}; hint: F32, F16 and BF16 are read", shown(&dtype))));
         };
+        if shape.len() > MOST_AXES {
+            return Err(bad(format!("{key} has {} axes, more than {MOST_AXES}", shape.len())));
+        }
         let bytes = shape.iter().try_fold(element.size(), |n: usize, d| n.checked_mul(*d));
         if from > to || to as u64 > held || bytes != Some(to - from) {
             let what = format!("{shape:?} at {from}..{to} does not fit a file with {held} bytes of data");
-            return Err(bad(format!("key `{name}`: {what}")));
+            return Err(bad(format!("{key}: {what}")));
         }
         entries.insert(name, Entry { element, shape, from, to });
     }
@@ -84,6 +93,34 @@ pub struct SafetensorsFile<'a> {
     start: usize,
 }
 
+/// What is said of a file that ends too soon.
+const NOT_WHOLE: &str = "not a whole safetensors file; hint: fetch or write it again";
+
+/// Length of the header of a file that begins like this and has `length` bytes.
+fn header_length(start: &[u8], length: u64) -> Option<usize> {
+    let header = u64::from_le_bytes(*start.first_chunk::<8>()?);
+    usize::try_from(header).ok().filter(|n| *n <= HEADER_LIMIT && *n as u64 + 8 <= length)
+}
+
+/// Names and sizes of the tensors of a file of `length` bytes; only its header is read.
+///
+/// # Errors
+/// If it is no whole safetensors file.
+pub(super) fn shapes(
+    place: &str,
+    mut file: impl Read,
+    length: u64,
+) -> Result<BTreeMap<String, Vec<usize>>, ModelError> {
+    let bad = || ModelError::Format { place: place.to_owned(), what: NOT_WHOLE.to_owned() };
+    let mut start = [0; 8];
+    file.read_exact(&mut start).map_err(|_| bad())?;
+    let size = header_length(&start, length).ok_or_else(bad)?;
+    let mut text = vec![0; size];
+    file.read_exact(&mut text).map_err(|_| bad())?;
+    let (entries, _) = header(place, &text, length - 8 - size as u64)?;
+    Ok(entries.into_iter().map(|(name, entry)| (name, entry.shape)).collect())
+}
+
 impl<'a> SafetensorsFile<'a> {
     /// Reads the header and checks that every tensor lies within the file and has as many bytes as its shape says.
     ///
@@ -91,12 +128,7 @@ impl<'a> SafetensorsFile<'a> {
     /// Names the file, and the key if there is one at fault.
     pub fn parse(place: &str, data: Cow<'a, [u8]>) -> Result<Self, ModelError> {
         let bad = |what: &str| ModelError::Format { place: place.to_owned(), what: what.to_owned() };
-        let length = data
-            .first_chunk::<8>()
-            .map(|b| u64::from_le_bytes(*b))
-            .and_then(|n| usize::try_from(n).ok())
-            .filter(|n| *n <= HEADER_LIMIT && n + 8 <= data.len())
-            .ok_or_else(|| bad("not a whole safetensors file; hint: fetch or write it again"))?;
+        let length = header_length(&data, data.len() as u64).ok_or_else(|| bad(NOT_WHOLE))?;
         let start = 8 + length;
         let text = data.get(8..start).unwrap_or_default();
         let (entries, metadata) = header(place, text, (data.len() - start) as u64)?;
@@ -119,7 +151,7 @@ impl<'a> SafetensorsFile<'a> {
     }
 
     fn bad(&self, name: &str, what: &str) -> ModelError {
-        ModelError::Format { place: format!("{}: key `{name}`", self.place), what: what.into() }
+        ModelError::Format { place: format!("{}: key `{}`", self.place, shown(name)), what: what.into() }
     }
 
     /// Type and bytes of a tensor.
@@ -139,27 +171,19 @@ impl<'a> SafetensorsFile<'a> {
             Element::I8 => {
                 let scales = int8::scales_of(name);
                 let outputs = entry.shape.last().copied().unwrap_or_default();
-                if self.shape(&scales) != Some(&[outputs]) {
-                    return Err(self.bad(name, &format!("holds bytes without `{scales}`, one number an output")));
+                match self.bytes(&scales) {
+                    Ok((of, scales)) if of.element == Element::F32 && of.shape == [outputs] => {
+                        int8::dequantise(bytes, &Element::F32.floats(scales))
+                    }
+                    _ => {
+                        let what = format!("holds bytes without `{}`, one F32 number an output", shown(&scales));
+                        return Err(self.bad(name, &what));
+                    }
                 }
-                int8::dequantise(bytes, &self.values(&scales)?)
             }
             float if float.is_float() => float.floats(bytes),
             _ => return Err(self.bad(name, "holds integers, not weights")),
         };
         if values.iter().all(|v| v.is_finite()) { Ok(values) } else { Err(self.bad(name, "holds NaN or infinity")) }
-    }
-
-    /// Values of an integer tensor.
-    ///
-    /// # Errors
-    /// If there is no such tensor, or it holds no integers.
-    pub fn integers(&self, name: &str) -> Result<Vec<i64>, ModelError> {
-        let (entry, bytes) = self.bytes(name)?;
-        match entry.element {
-            Element::I64 => Ok(bytes.as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b)).collect()),
-            Element::I32 => Ok(bytes.as_chunks::<4>().0.iter().map(|b| i64::from(i32::from_le_bytes(*b))).collect()),
-            _ => Err(self.bad(name, "holds no integers")),
-        }
     }
 }

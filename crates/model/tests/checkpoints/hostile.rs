@@ -46,6 +46,29 @@ fn calls_are_refused_by_name() {
 }
 
 #[test]
+fn foreign_names_are_cut_and_escaped() {
+    let name = format!("a\x1b[31m\u{202e}{}", "x".repeat(60_000));
+    let entry = Entry { name: name.clone(), method: 8, packed: 1, size: 2, content: vec![0] };
+    let key = [b"\x80\x02(".to_vec(), text("storage"), b"ctorch\nFloatStorage\n".to_vec(), text(&name)].concat();
+    let key = [key, text("cpu"), b"\x8a\x08\0\0\0\0\0\0\0\x40NtQ.".to_vec()].concat();
+    let header = |header: serde_json::Value| {
+        let header = header.to_string().into_bytes();
+        [(header.len() as u64).to_le_bytes().to_vec(), header].concat()
+    };
+    for file in [
+        archive(&[entry]),
+        old_form(&key, &[]),
+        header(json!({ name.as_str(): { "dtype": "F32", "shape": [9], "data_offsets": [0, 0] } })),
+        header(json!({ name.as_str(): { "dtype": name, "shape": [9], "data_offsets": [0, 0] } })),
+        header(json!({ name.as_str(): { "dtype": "F32", "shape": name, "data_offsets": [0, 0] } })),
+        header(json!({ "a": { "dtype": "F32", "shape": vec![1; 60_000], "data_offsets": [0, 4] } })),
+    ] {
+        let message = refusal(&file);
+        assert!(message.len() < 1200 && !message.contains(['\x1b', '\u{202e}']), "{message}");
+    }
+}
+
+#[test]
 fn bombs_stay_small() {
     let long = |code: u8, length: &[u8]| settings(&[&[code], length].concat());
     assert!(refusal(&long(0x8b, &(1u32 << 30).to_le_bytes())).contains("integer of 1073741824 bytes"));
@@ -80,7 +103,10 @@ fn bombs_stay_small() {
 
 /// A tensor's description with a part replaced.
 fn tensor(from: &[u8], to: &[u8]) -> Vec<u8> {
-    let file = writer::old(&json!({}), &tensors());
+    replace(writer::old(&json!({}), &tensors()), from, to)
+}
+
+fn replace(file: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
     let at = file.windows(from.len()).position(|w| w == from).unwrap();
     [&file[..at], to, &file[at + from.len()..]].concat()
 }
@@ -89,7 +115,7 @@ fn tensor(from: &[u8], to: &[u8]) -> Vec<u8> {
 fn sizes_that_lie_are_refused() {
     let count = |n: i32| [b"J".as_slice(), &n.to_le_bytes()].concat();
     let shape = |a, b| [b"(".to_vec(), count(a), count(b), b"t".to_vec()].concat();
-    open(&tensor(&shape(2, 3), &shape(3, 2))).map(|_| ()).unwrap_or_else(|e| assert!(e.to_string().contains("fit")));
+    assert!(refusal(&tensor(&shape(2, 3), &shape(3, 2))).contains("does not fit its storage"));
     for (a, b) in [(2, 4), (i32::MAX, i32::MAX), (-2, 3), (200_000, 1)] {
         refusal(&tensor(&shape(2, 3), &shape(a, b)));
     }
@@ -103,6 +129,13 @@ fn sizes_that_lie_are_refused() {
     let expanded = [b"(".to_vec(), count(0), count(0), b"t".to_vec()].concat();
     let seen = open(&tensor(&strides, &expanded)).unwrap();
     assert_eq!(seen.values("prior.a").unwrap(), [0.0; 6], "six times its first number, of six");
+    // A few numbers at the ends of a large storage are not worth reading it.
+    let many: Tensor = ("a".into(), vec![2000], vec![0.0; 2000]);
+    let ends = [b"(".to_vec(), count(2), b"t(".to_vec(), count(1999), b"t".to_vec()].concat();
+    let plain = [b"(".to_vec(), count(2000), b"t(".to_vec(), count(1), b"t".to_vec()].concat();
+    let file = replace(writer::old(&json!({}), &[many]), &plain, &ends);
+    let error = open(&file).unwrap().values("a").unwrap_err().to_string();
+    assert!(error.contains("its 2 numbers lie spread over 2000"), "{error}");
     let turned = [b"(".to_vec(), count(1), count(2), b"t".to_vec()].concat();
     assert_eq!(open(&tensor(&strides, &turned)).unwrap().values("prior.a").unwrap(), [0.0, 2.0, 4.0, 1.0, 3.0, 5.0]);
 }

@@ -6,8 +6,8 @@ use orchestrion_model::ModelError;
 use orchestrion_model::condition::Naming;
 use orchestrion_model::nn::{Random, each_parameter};
 use orchestrion_model::store::{
-    Checkpoint, Dtype, ImportSettings, ModelFolder, Published, Shape, Source, codec_shapes, import, import_labels,
-    prior_shapes,
+    Checkpoint, Dtype, ImportSettings, ModelFolder, Published, SafetensorsFile, Shape, Source, TERMS, codec_shapes,
+    import, prior_shapes,
 };
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -154,6 +154,20 @@ fn what_is_imported_is_what_was_there() {
 }
 
 #[test]
+fn a_card_is_added_to_and_never_replaced() {
+    let files = Files::write();
+    files.import("vqvae.pth.tar").unwrap();
+    let path = files.out().join("README.md");
+    let written = std::fs::read_to_string(&path).unwrap();
+    assert!(written.starts_with("# model\n") && written.contains(TERMS), "{written}");
+    std::fs::write(&path, "# Mine\n\nMy words.\n").unwrap();
+    files.import("top.pth.tar").unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("# Mine\n\nMy words.\n\n{TERMS}\n"));
+    files.import("up.pth.tar").unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("# Mine\n\nMy words.\n\n{TERMS}\n"));
+}
+
+#[test]
 fn fewer_bytes_come_back_within_their_rounding() {
     let files = Files::write();
     files.import_as("vqvae.pth.tar", Dtype::Int8, None).unwrap();
@@ -175,6 +189,32 @@ fn fewer_bytes_come_back_within_their_rounding() {
         }
     });
     assert!(bytes > 0);
+
+    // Scales belong to their matrix, wherever a name stands in the order of all.
+    let path = files.out().join("model.safetensors.index.json");
+    let mut index: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let map = index["weight_map"].as_object_mut().unwrap();
+    let names: Vec<String> = map.keys().filter_map(|name| name.strip_suffix(".scale").map(str::to_owned)).collect();
+    for name in names {
+        map.insert(format!("{name}.a"), "prior-1.safetensors".into());
+    }
+    std::fs::write(&path, index.to_string()).unwrap();
+    let model = ModelFolder::open(Source::Folder(files.out())).unwrap();
+    let message = model.prior(1, &Device::flex()).unwrap_err().to_string();
+    assert!(message.contains("c_attn.w.a`") && !message.contains(".scale`"), "{message}");
+}
+
+#[test]
+fn scales_are_floats() {
+    let header = json!({
+        "a": { "dtype": "I8", "shape": [1, 1], "data_offsets": [0, 1] },
+        "a.scale": { "dtype": "I8", "shape": [1], "data_offsets": [1, 2] },
+        "a.scale.scale": { "dtype": "F32", "shape": [1], "data_offsets": [2, 6] },
+    });
+    let header = header.to_string().into_bytes();
+    let bytes = [(header.len() as u64).to_le_bytes().to_vec(), header, vec![1, 1, 0, 0, 0x80, 0x3f]].concat();
+    let message = SafetensorsFile::parse("x", bytes.into()).unwrap().values("a").unwrap_err().to_string();
+    assert!(message.contains("without `a.scale`, one F32"), "{message}");
 }
 
 #[test]
@@ -209,6 +249,9 @@ fn checkpoints_that_do_not_fit_are_refused_by_name() {
     untied.last_mut().unwrap().2[0] += 1.0;
     let message = files.refused(&settings, &untied);
     assert!(message.contains("`prior.x_out.weight` differs"), "{message}");
+    untied.last_mut().unwrap().1.reverse();
+    let message = files.refused(&settings, &untied);
+    assert!(message.contains("`prior.x_out.weight` is [8, 9], not [9, 8]"), "{message}");
 
     // Another level, a level that the codec has not, settings that are not there, and another model's.
     let message = files.refused(&prior_settings(0), prior);
@@ -226,7 +269,14 @@ fn checkpoints_that_do_not_fit_are_refused_by_name() {
     {
         let mut settings = settings.clone();
         settings[field] = value;
-        files.refused(&settings, prior);
+        let message = files.refused(&settings, prior);
+        assert!(message.contains("changed.pth.tar") && message.contains("`--as`"), "{message}");
+    }
+    for (field, value) in [("cond_width", json!("wide")), ("n_ctx", json!("long")), ("n_tokens", json!(0.5))] {
+        let mut settings = settings.clone();
+        settings[field] = value;
+        let message = files.refused(&settings, prior);
+        assert!(message.contains(&format!("`{field}`: invalid type")), "{message}");
     }
     let message = files.import_as("top.pth.tar", Dtype::F32, Some(Published::VqVae)).unwrap_err().to_string();
     assert!(message.contains("holds a prior, which `vqvae` is not"), "{message}");
@@ -236,22 +286,4 @@ fn checkpoints_that_do_not_fit_are_refused_by_name() {
         files.refused(&json!({}), &[("weight".into(), vec![1], vec![0.0])]).contains("neither a codec nor a prior")
     );
     files.import("top.pth.tar").unwrap();
-}
-
-#[test]
-fn label_tables_come_from_their_files() {
-    let (from, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let put = |name: &str, text: &str| std::fs::write(from.path().join(name), text).unwrap();
-    let message = import_labels(from.path(), out.path()).unwrap_err().to_string();
-    assert!(message.contains("`v2_artist_ids.txt`"), "{message}");
-    put("v2_artist_ids.txt", "unknown;0\n;0\nac_dc;4\na;b;5\n");
-    assert!(import_labels(from.path(), out.path()).unwrap_err().to_string().contains("v2_genre_ids.txt"));
-    put("v2_genre_ids.txt", "jazz;1\nrock\n");
-    let message = import_labels(from.path(), out.path()).unwrap_err().to_string();
-    assert!(message.contains("line 2") && message.contains("v2_genre_ids.txt"), "{message}");
-    put("v2_genre_ids.txt", "jazz;1\n\nrock;2\n");
-    assert_eq!(import_labels(from.path(), out.path()).unwrap(), ["labels.v2.json"]);
-    let table: Value = serde_json::from_slice(&std::fs::read(out.path().join("labels.v2.json")).unwrap()).unwrap();
-    let artists = json!([["unknown", 0], ["", 0], ["ac_dc", 4], ["a;b", 5]]);
-    assert_eq!(table, json!({ "artists": artists, "genres": [["jazz", 1], ["rock", 2]] }));
 }

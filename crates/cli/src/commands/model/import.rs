@@ -2,7 +2,8 @@
 
 use crate::failure::Failure;
 use crate::progress::Meter;
-use orchestrion_model::store::{Checkpoint, Dtype, ImportSettings, Published, TERMS, import, import_labels};
+use orchestrion_data::PublishedTables;
+use orchestrion_model::store::{Checkpoint, Dtype, ImportSettings, ModelFolder, Published, Source, TERMS, import};
 use std::path::PathBuf;
 
 /// Options of `model import`.
@@ -74,6 +75,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         let hint = "give one name for each file, in their order, with commas between";
         return Err(Failure::usage(format!("`--as` has {names} names for {files} files; hint: {hint}")));
     }
+    // Whatever can be wrong with the tables is told before gigabytes are read.
+    let tables = arguments.labels.as_deref().map(PublishedTables::read).transpose()?;
+    if files.is_empty() {
+        ModelFolder::open(Source::Folder(arguments.out.clone()))?;
+    }
     let mut checkpoints = Vec::new();
     for (i, path) in files.iter().enumerate() {
         let checkpoint = Checkpoint::open(path)?;
@@ -94,9 +100,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             meter.finish(&format!("is `{part}` now"));
         }
     }
-    if let Some(labels) = &arguments.labels {
-        for table in import_labels(labels, &arguments.out)? {
-            eprintln!("{:<22} written", table);
+    if let Some(tables) = tables {
+        for file in tables.write(&arguments.out)? {
+            eprintln!("{file:<22} written");
         }
     }
     println!("{}", arguments.out.display());

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::model::ModelChoice;
+use orchestrion_model::shown;
 use orchestrion_model::store::{Checkpoint, Dtype, ModelConfig, ModelFolder, parameter_count, stored_bytes};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -57,7 +58,7 @@ fn folder_json(config: &ModelConfig) {
 fn folder_text(folder: &ModelFolder) {
     let config = folder.config();
     let rate = f64::from(config.codec.sample_rate);
-    println!("{}", config.name);
+    println!("{}", shown(&config.name));
     println!("{} Hz, {} levels", config.codec.sample_rate, config.codec.levels());
     for level in 0..config.codec.levels() {
         let hop = config.codec.hop_length(level);
@@ -91,11 +92,13 @@ fn folder_text(folder: &ModelFolder) {
     }
     println!("  {:>10}  the codec, and decoding a stretch of sound", size(need.codec));
     if !config.artists.is_empty() {
-        println!("\nartists: {}", config.artists.join(", "));
-        println!("genres: {}", config.genres.join(", "));
+        let names = |all: &[String]| all.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", ");
+        println!("\nartists: {}", names(&config.artists));
+        println!("genres: {}", names(&config.genres));
     }
     if let Some(card) = folder.card() {
-        println!("\n{}", card.trim_end());
+        let plain = card.replace(|c: char| c.is_control() && c != '\n', " ");
+        println!("\n{}", plain.trim_end());
     }
 }
 
@@ -118,13 +121,13 @@ fn checkpoint_json(checkpoint: &Checkpoint) {
 
 fn checkpoint_text(checkpoint: &Checkpoint) {
     for (name, value) in checkpoint.settings() {
-        println!("{name:<28} {value}");
+        println!("{:<28} {}", shown(name), shown(&value.to_string()));
     }
     println!("\n{:<72} {:<5} sizes", "tensor", "type");
     let mut count = 0;
     for (name, tensor) in checkpoint.tensors() {
         count += tensor.count() as u64;
-        println!("{name:<72} {:<5} {:?}", tensor.element.name(), tensor.shape);
+        println!("{:<72} {:<5} {:?}", shown(name), tensor.element.name(), tensor.shape);
     }
     println!("\n{} tensors, {count} numbers", checkpoint.tensors().len());
 }

@@ -2,8 +2,7 @@
 
 use crate::failure::Failure;
 use crate::model;
-use burn::tensor::Device;
-use orchestrion_model::store::{Dtype, SamplingDefaults, Weights, save_model, weights_of};
+use orchestrion_model::store::{Dtype, SamplingDefaults, Weights, save_model};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -30,45 +29,40 @@ pub struct Arguments {
     bf16: bool,
 }
 
-/// Runs it.
+/// Runs it. Weights go from shard to shard, whatever the models' size.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let device = Device::flex();
-    let mut merged: Option<(orchestrion_model::store::ModelConfig, String)> = None;
-    let mut weights: BTreeMap<String, Weights> = BTreeMap::new();
     let read = |path: &PathBuf| {
         std::fs::read_to_string(path).map_err(|e| Failure::usage(format!("`{}`: {e}", path.display())))
     };
-    for path in &arguments.folders {
-        let folder = model::open(path)?;
-        let codec = folder.codec_fingerprint()?;
-        let config = folder.config();
-        match &mut merged {
-            None => {
-                merged = Some((config.clone(), codec));
-                weights.insert("codec".into(), weights_of("codec", &mut folder.codec(&device)?));
-            }
-            Some((into, first)) => {
-                let labels = into.artists.is_empty()
-                    || config.artists.is_empty()
-                    || into.artists == config.artists && into.genres == config.genres;
-                if *first != codec || !labels {
-                    return Err(Failure::usage(format!(
-                        "`{}` has another codec or other labels; hint: merge priors trained on one codec's tokens",
-                        path.display()
-                    )));
-                }
-                into.priors.extend(config.priors.clone());
-                if into.artists.is_empty() {
-                    (into.artists, into.genres) = (config.artists.clone(), config.genres.clone());
-                }
-            }
+    let folders = arguments.folders.iter().map(|path| model::open(path)).collect::<Result<Vec<_>, _>>()?;
+    let Some(first) = folders.first() else { return Err(Failure::usage("nothing to merge")) };
+    let codec = first.codec_fingerprint()?;
+    let mut config = first.config().clone();
+    let mut parts = BTreeMap::from([("codec".to_owned(), first)]);
+    for (path, folder) in arguments.folders.iter().zip(&folders) {
+        if let (Ok(from), Ok(to)) = (path.canonicalize(), arguments.out.canonicalize())
+            && from == to
+        {
+            let hint = "write to another folder; this one is read from";
+            return Err(Failure::usage(format!("`{}` is to be merged, and written; hint: {hint}", path.display())));
         }
-        for &level in config.priors.keys() {
-            let part = format!("prior.{level}");
-            weights.insert(part.clone(), weights_of(&part, &mut folder.prior(level, &device)?));
+        let other = folder.config();
+        let labels = config.artists.is_empty()
+            || other.artists.is_empty()
+            || config.artists == other.artists && config.genres == other.genres;
+        if folder.codec_fingerprint()? != codec || !labels {
+            return Err(Failure::usage(format!(
+                "`{}` has another codec or other labels; hint: merge priors trained on one codec's tokens",
+                path.display()
+            )));
         }
+        config.priors.extend(other.priors.clone());
+        config.add_terms(&other.terms);
+        if config.artists.is_empty() {
+            (config.artists, config.genres) = (other.artists.clone(), other.genres.clone());
+        }
+        parts.extend(other.priors.keys().map(|level| (format!("prior.{level}"), folder)));
     }
-    let Some((mut config, _)) = merged else { return Err(Failure::usage("nothing to merge")) };
     if let Some(name) = &arguments.name {
         config.name = name.clone();
     }
@@ -81,7 +75,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => format!("# {}\n", config.name),
     };
     let dtype = if arguments.bf16 { Dtype::Bf16 } else { Dtype::F32 };
-    let parts: Vec<Weights> = weights.into_values().collect();
+    let parts: Vec<Weights<'_>> = parts.into_iter().map(|(part, folder)| Weights::Stored { part, folder }).collect();
     save_model(&arguments.out, &config, &parts, dtype, &card)?;
     println!("{}", arguments.out.display());
     Ok(())

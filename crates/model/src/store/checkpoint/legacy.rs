@@ -4,6 +4,7 @@
 
 use super::objects::{Id, Object, Objects};
 use super::pickle::{self, Input};
+use crate::shown;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -39,9 +40,10 @@ pub(super) fn read(file: &File, length: u64) -> Result<(Objects, Id, Vec<u64>), 
     for key in keys {
         let key = objects.text(*key).unwrap_or_default();
         let Some(&place) = places.get(key) else {
-            return Err(format!("it lists a storage `{key}` that no tensor has"));
+            return Err(format!("it lists a storage `{}` that no tensor has", shown(key)));
         };
         let storage = &objects.storages[place];
+        let key = shown(key);
         let mut count = [0; 8];
         file.seek(SeekFrom::Start(at))
             .and_then(|_| file.read_exact(&mut count))
@@ -63,7 +65,7 @@ pub(super) fn read(file: &File, length: u64) -> Result<(Objects, Id, Vec<u64>), 
     }
     let missing = starts.iter().position(Option::is_none).and_then(|i| objects.storages.get(i));
     if let Some(storage) = missing {
-        return Err(format!("it does not list storage `{}`", storage.key));
+        return Err(format!("it does not list storage `{}`", shown(&storage.key)));
     }
     let starts = starts.into_iter().flatten().collect();
     Ok((objects, root, starts))

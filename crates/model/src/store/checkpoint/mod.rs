@@ -12,7 +12,7 @@ mod zip;
 
 use super::element::Element;
 use super::safetensors_file::header;
-use crate::ModelError;
+use crate::{ModelError, shown};
 use objects::{Id, Object, Objects};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -26,6 +26,8 @@ const LONGEST_NAME: usize = 500;
 const HEADER: u64 = 8 << 20;
 /// Bytes that are turned into floats at a time.
 const PIECE: usize = 1 << 20;
+/// How many times its own numbers a tensor may lie apart: a part of a larger one is read with what is between.
+const SPREAD: usize = 16;
 
 /// A tensor in a checkpoint.
 #[derive(Debug, Clone)]
@@ -118,18 +120,29 @@ impl Checkpoint {
         &self.tensors
     }
 
+    /// A tensor's place, for messages.
+    fn key(&self, name: &str) -> String {
+        format!("{}: key `{}`", self.path.display(), shown(name))
+    }
+
     /// Values of a tensor in row-major order.
     ///
     /// # Errors
     /// Names the tensor if there is none such, it holds integers, NaN or infinity, or it cannot be read.
     pub fn values(&self, name: &str) -> Result<Vec<f32>, ModelError> {
         let bad = |what: &str| ModelError::Format {
-            place: format!("{}: key `{name}`", self.path.display()),
+            place: self.key(name),
             what: format!("{what}; hint: fetch the file again"),
         };
         let tensor = self.tensors.get(name).ok_or_else(|| bad("not in the file"))?;
         if !tensor.element.is_float() {
             return Err(bad(&format!("holds {}, not weights", tensor.element.name())));
+        }
+        if tensor.span() / SPREAD > tensor.count() {
+            let (count, span) = (tensor.count(), tensor.span());
+            let hint = "save it as `tensor.contiguous()`";
+            let what = format!("its {count} numbers lie spread over {span}, too far apart; hint: {hint}");
+            return Err(ModelError::Format { place: self.key(name), what });
         }
         let io = |source| ModelError::Io { path: self.path.clone(), source };
         let (mut file, size) = (&self.file, tensor.element.size());
@@ -190,7 +203,7 @@ fn state(read: Result<(Objects, Id, Vec<u64>), String>) -> Content {
     for (key, value) in entries {
         let (Some(name), Object::Tensor(view)) = (objects.text(*key), objects.get(*value)) else { continue };
         let (Some(storage), Some(start)) = (objects.storages.get(view.storage), starts.get(view.storage)) else {
-            return Err(format!("tensor `{name}` has no storage"));
+            return Err(format!("tensor `{}` has no storage", shown(name)));
         };
         let tensor = StoredTensor {
             element: storage.element,

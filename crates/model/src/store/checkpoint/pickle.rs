@@ -16,7 +16,7 @@ pub(super) const MOST_BYTES: u64 = 64 << 20;
 /// Longest text.
 const LONGEST_TEXT: u64 = 1 << 20;
 /// Longest name of a module or function.
-pub(super) const LONGEST_NAME: usize = 200;
+const LONGEST_NAME: usize = 200;
 
 /// Where pickles are read from; it knows how much was taken.
 pub(super) struct Input<R> {

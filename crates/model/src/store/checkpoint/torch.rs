@@ -1,13 +1,13 @@
 //! The few names that `torch.save` writes for tensors, and what a call of one makes.
 
 use super::super::element::Element;
+use super::super::safetensors_file::MOST_AXES;
 use super::objects::{Callable, Id, Object, Storage, View};
-use super::pickle::{LONGEST_NAME, Machine};
+use super::pickle::Machine;
+use crate::shown;
 
 /// Arguments of a call that are looked at.
 const MOST_ARGUMENTS: usize = 8;
-/// Most axes of a tensor.
-const MOST_AXES: usize = 8;
 
 /// A name and what it stands for.
 pub(super) fn callable(module: &str, name: &str) -> Result<Callable, String> {
@@ -19,12 +19,11 @@ pub(super) fn callable(module: &str, name: &str) -> Result<Callable, String> {
         _ => Err(()),
     }
     .map_err(|()| {
-        let short = |text: &str| text.chars().take(LONGEST_NAME).collect::<String>();
         format!(
             "it wants to call `{}.{}`, which no weights need; hint: nothing was run; do not open this file in Python, \
              and ask where it comes from",
-            short(module),
-            short(name)
+            shown(module),
+            shown(name)
         )
     })
 }
@@ -100,11 +99,12 @@ impl Machine<'_> {
             return Err("a storage is not described as `torch.save` does it".to_owned());
         };
         let storage = Storage { key: key.to_owned(), element: *element, length };
+        let name = shown(key);
         let bytes = length.checked_mul(element.size());
         match self.known.get(key).and_then(|i| self.objects.storages.get(*i).map(|s| (*i, s))) {
-            _ if bytes.is_none() => Err(format!("storage `{key}` has {length} numbers, more than a file can hold")),
+            _ if bytes.is_none() => Err(format!("storage `{name}` has {length} numbers, more than a file can hold")),
             Some((i, known)) if known.element == storage.element && known.length == length => Ok(Object::Storage(i)),
-            Some(_) => Err(format!("storage `{key}` is described in two ways")),
+            Some(_) => Err(format!("storage `{name}` is described in two ways")),
             None => {
                 self.known.insert(storage.key.clone(), self.objects.storages.len());
                 self.objects.storages.push(storage);

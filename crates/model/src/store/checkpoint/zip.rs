@@ -3,6 +3,7 @@
 
 use super::objects::{Id, Objects};
 use super::pickle::{self, Input, MOST_BYTES};
+use crate::shown;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -28,7 +29,8 @@ pub(super) fn read(file: &File, length: u64) -> Result<(Objects, Id, Vec<u64>), 
         .ok_or("it is an archive without `data.pkl`; hint: give a file that `torch.save` wrote")?;
     let folder = pickle.trim_end_matches("data.pkl");
     if entry.size > MOST_BYTES {
-        return Err(format!("`{pickle}` has {} bytes, more than the limit of {MOST_BYTES}", entry.size));
+        let name = shown(pickle);
+        return Err(format!("`{name}` has {} bytes, more than the limit of {MOST_BYTES}", entry.size));
     }
     if let Some(order) = entries.get(&format!("{folder}byteorder"))
         && order.size <= 16
@@ -42,10 +44,13 @@ pub(super) fn read(file: &File, length: u64) -> Result<(Objects, Id, Vec<u64>), 
     let root = pickle::read(&mut Input::new(BufReader::new(reader.take(entry.size))), &mut objects)?;
     let starts = objects.storages.iter().map(|storage| {
         let name = format!("{folder}data/{}", storage.key);
-        let entry = entries.get(&name).ok_or_else(|| format!("it has no entry `{name}`"))?;
+        let entry = entries.get(&name).ok_or_else(|| format!("it has no entry `{}`", shown(&name)))?;
         match (storage.length as u64).checked_mul(storage.element.size() as u64) {
             Some(bytes) if bytes == entry.size => Ok(entry.at),
-            _ => Err(format!("`{name}` has {} bytes, which are not {} numbers", entry.size, storage.length)),
+            _ => {
+                let name = shown(&name);
+                Err(format!("`{name}` has {} bytes, which are not {} numbers", entry.size, storage.length))
+            }
         }
     });
     let starts = starts.collect::<Result<_, _>>()?;
@@ -109,19 +114,18 @@ fn entry(file: &File, length: u64, directory: &[u8], from: usize) -> Result<(Str
     let extra_at = from + 46 + names;
     let name = directory.get(from + 46..extra_at).ok_or("its directory is cut off")?;
     let name = String::from_utf8_lossy(name).into_owned();
+    let entry = format!("entry `{}`", shown(&name));
     let sizes =
         [number::<4>(directory, from + 24)?, number::<4>(directory, from + 20)?, number::<4>(directory, from + 42)?];
     let extra = directory.get(extra_at..extra_at + extras).ok_or("its directory is cut off")?;
     let [size, packed, header] = wide(sizes, extra)?;
     if long(10)? != 0 || packed != size {
-        return Err(format!(
-            "entry `{name}` is compressed; hint: `torch.save` never does that; unpack and zip it with -0"
-        ));
+        return Err(format!("{entry} is compressed; hint: `torch.save` never does that; unpack and zip it with -0"));
     }
     if long(8)? & 1 != 0 {
-        return Err(format!("entry `{name}` is encrypted; hint: save the file without a password"));
+        return Err(format!("{entry} is encrypted; hint: save the file without a password"));
     }
-    let outside = || format!("entry `{name}` of {size} bytes lies outside the file of {length}; hint: fetch it again");
+    let outside = || format!("{entry} of {size} bytes lies outside the file of {length}; hint: fetch it again");
     let local = part(file, header.min(length), 30).map_err(|_| outside())?;
     if !local.starts_with(b"PK\x03\x04") {
         return Err(outside());

@@ -1,6 +1,7 @@
 //! Whether a checkpoint's tensors are those of a configuration, and if not, how they differ.
 
 use super::super::{Shape, StoredTensor};
+use crate::shown;
 use orchestrion_data::nearest;
 use std::collections::BTreeMap;
 
@@ -17,12 +18,13 @@ pub(super) struct Fit {
 }
 
 impl Fit {
-    /// Compares; `spare` may be there or not.
-    pub fn new(expected: &[Shape], found: &BTreeMap<String, StoredTensor>, spare: Option<&str>) -> Self {
+    /// Compares; `spare` may be there or not, but not otherwise.
+    pub fn new(expected: &[Shape], found: &BTreeMap<String, StoredTensor>, spare: Option<&Shape>) -> Self {
         let mut fit = Self::default();
         let mut left: BTreeMap<&str, &StoredTensor> = found.iter().map(|(n, t)| (n.as_str(), t)).collect();
-        for (name, shape) in expected {
+        for (name, shape) in expected.iter().chain(spare) {
             match left.remove(name.as_str()) {
+                None if spare.is_some_and(|(spare, _)| spare == name) => {}
                 None => fit.missing.push(name.clone()),
                 Some(tensor) if tensor.shape != *shape => {
                     fit.other.push((name.clone(), format!("is {:?}, not {shape:?}", tensor.shape)));
@@ -33,7 +35,7 @@ impl Fit {
                 Some(_) => {}
             }
         }
-        fit.extra = left.into_keys().filter(|name| Some(*name) != spare).map(str::to_owned).collect();
+        fit.extra = left.into_keys().map(str::to_owned).collect();
         fit
     }
 
@@ -46,12 +48,12 @@ impl Fit {
     pub fn message(&self) -> String {
         let near = |name: &String| match nearest(name, self.extra.iter()).into_iter().find(|other| is_kin(name, other))
         {
-            Some(near) => format!("`{name}` (near: `{near}`)"),
+            Some(near) => format!("`{name}` (near: `{}`)", shown(&near)),
             None => format!("`{name}`"),
         };
         let kinds = [
             ("missing", list(&self.missing, near)),
-            ("not part of it", list(&self.extra, |name| format!("`{name}`"))),
+            ("not part of it", list(&self.extra, |name| format!("`{}`", shown(name)))),
             ("of another kind", list(&self.other, |(name, what)| format!("`{name}` {what}"))),
         ];
         let told = kinds.into_iter().filter_map(|(kind, list)| Some(format!("{kind}: {}", list?)));

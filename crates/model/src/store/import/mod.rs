@@ -1,13 +1,11 @@
 //! From published checkpoints to a model folder, tensor by tensor: the codec first, then priors, each in its own time.
 
 mod fit;
-mod labels;
 mod presets;
 mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use labels::import_labels;
 pub use presets::Published;
 
 use super::write::{finish, write_part};
@@ -15,9 +13,9 @@ use super::{
     CONFIG, Checkpoint, Dtype, Index, MODEL_FORMAT, ModelConfig, ModelFolder, SamplingDefaults, Shape, Source,
     codec_shapes, prior_shapes,
 };
-use crate::ModelError;
 use crate::codec::VqVaeConfig;
 use crate::prior::PriorConfig;
+use crate::{ModelError, shown};
 use fit::Fit;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -56,7 +54,7 @@ impl Checkpoint {
         if self.tensors().contains_key("prior.x_emb.weight") {
             return Ok(Kind::Prior);
         }
-        let some: Vec<String> = self.tensors().keys().take(3).map(|name| format!("`{name}`")).collect();
+        let some: Vec<String> = self.tensors().keys().take(3).map(|name| format!("`{}`", shown(name))).collect();
         Err(ModelError::Weights(format!(
             "`{}` holds neither a codec nor a prior: its tensors are {}; hint: give a file of the published Jukebox, or one \
              that its program trained",
@@ -93,6 +91,7 @@ pub fn import(
         true => Some(ModelFolder::open(Source::Folder(folder.to_owned()))?),
         false => None,
     };
+    let known_card = existing.as_ref().and_then(ModelFolder::card);
     let mut index = existing.as_ref().map_or_else(|| Ok(Index::default()), ModelFolder::index)?;
     let (mut config, level) = match checkpoint.kind()? {
         Kind::Codec => {
@@ -122,11 +121,12 @@ pub fn import(
             (config, Some(level))
         }
     };
+    config.add_terms(&[TERMS.to_owned()]);
     if let Some(name) = &settings.name {
         config.name.clone_from(name);
     }
     // Before any list of names: a configuration that lies about its depth would make it endless.
-    config.validate()?;
+    config.validate().map_err(|error| unfit(checkpoint, error))?;
     let (part, shapes) = match level.and_then(|level| config.priors.get(&level)) {
         Some(prior) => (format!("prior.{}", prior.level), prior_shapes(prior)),
         None => ("codec".to_owned(), codec_shapes(&config.codec)),
@@ -142,7 +142,8 @@ pub fn import(
         done += values.len() as u64;
         Ok(Cow::Owned(values))
     })?;
-    finish(folder, &config, &index, &card(&config))?;
+    // Whoever wrote a card keeps it; terms that it lacks are added.
+    finish(folder, &config, &index, &known_card.unwrap_or_else(|| card(&config.name)))?;
     Ok(part)
 }
 
@@ -168,12 +169,38 @@ fn new_model(codec: VqVaeConfig, folder: &Path) -> ModelConfig {
         artists: Vec::new(),
         genres: Vec::new(),
         sampling,
+        terms: Vec::new(),
     }
 }
 
-/// The settings to go by, as a structure.
-fn read<T: DeserializeOwned>(checkpoint: &Checkpoint, settings: Map<String, Value>) -> Result<T, ModelError> {
-    serde_json::from_value(Value::Object(settings)).map_err(|e| unsaid(checkpoint, &e.to_string()))
+/// The settings to go by, as a structure; `known` is one that has it.
+fn read<T: DeserializeOwned>(
+    checkpoint: &Checkpoint,
+    settings: Map<String, Value>,
+    known: Published,
+) -> Result<T, ModelError> {
+    let parse = |settings| serde_json::from_value::<T>(Value::Object(settings)).map_err(|e| shown(&e.to_string()));
+    parse(settings.clone()).map_err(|what| {
+        // The parser does not say which setting has the wrong type: each is tried alone, among good ones.
+        let wrong = settings.into_iter().find_map(|(name, value)| {
+            let field = shown(&name);
+            let mut others = known.settings();
+            others.insert(name, value);
+            parse(others).err().map(|what| format!("`{field}`: {what}"))
+        });
+        unsaid(checkpoint, &wrong.unwrap_or(what))
+    })
+}
+
+/// A configuration that cannot be is the fault of the checkpoint's settings.
+fn unfit(checkpoint: &Checkpoint, error: ModelError) -> ModelError {
+    let ModelError::Config { field, what } = error else { return error };
+    let what = what.split("; hint: ").next().unwrap_or_default();
+    let path = checkpoint.path().display();
+    ModelError::Request(format!(
+        "`{path}` has settings that make no model: {field}: {what}; hint: see them with `orchestrion model info --model \
+         {path}`, or say what it is with `--as`"
+    ))
 }
 
 /// The checkpoint does not say what it is.
@@ -194,8 +221,8 @@ fn codec_config(checkpoint: &Checkpoint, published: Option<Published>) -> Result
     if let Some(published) = published.filter(|p| *p != Published::VqVae) {
         return Err(other_kind(checkpoint, published, "a codec", "--as vqvae"));
     }
-    let codec = read::<CodecSettings>(checkpoint, chosen(checkpoint, published))?.config();
-    codec.validate()?;
+    let codec = read::<CodecSettings>(checkpoint, chosen(checkpoint, published), Published::VqVae)?.config();
+    codec.validate().map_err(|error| unfit(checkpoint, error))?;
     Ok(codec)
 }
 
@@ -212,7 +239,7 @@ fn prior_config(
             "--as upsampler-0` or another prior's name: `5b",
         ));
     }
-    let settings: PriorSettings = read(checkpoint, chosen(checkpoint, published))?;
+    let settings: PriorSettings = read(checkpoint, chosen(checkpoint, published), Published::FiveBLyrics)?;
     let own = checkpoint.settings().get("level").and_then(Value::as_u64);
     if let Some(own) = own.filter(|own| *own != settings.level as u64) {
         return Err(ModelError::Request(format!(
@@ -237,6 +264,14 @@ fn other_kind(checkpoint: &Checkpoint, published: Published, holds: &str, option
     ModelError::Request(format!("`{path}` holds {holds}, which `{published}` is not; hint: use `{option}`"))
 }
 
+/// The output table that a file may have beside the input table that it is.
+fn spare(shapes: &[Shape]) -> Option<Shape> {
+    let [output, input] = TIED;
+    let own = shapes.iter().any(|(name, _)| name == output);
+    let (_, shape) = shapes.iter().find(|(name, _)| !own && name == input)?;
+    Some((output.to_owned(), shape.clone()))
+}
+
 /// Checks all tensors before anything is written.
 fn check(
     checkpoint: &Checkpoint,
@@ -246,8 +281,8 @@ fn check(
 ) -> Result<(), ModelError> {
     let [output, input] = TIED;
     let tensors = checkpoint.tensors();
-    let spare = (!shapes.iter().any(|(name, _)| name == output)).then_some(output);
-    let fit = Fit::new(shapes, tensors, spare);
+    let spare = spare(shapes);
+    let fit = Fit::new(shapes, tensors, spare.as_ref());
     let bad = |what: String| Err(ModelError::Weights(format!("`{}`: {what}", checkpoint.path().display())));
     if !fit.is_exact() {
         let other = |(_, p): &&(&str, Published)| {
@@ -255,7 +290,7 @@ fn check(
                 Published::VqVae => return false,
                 prior => prior_config(checkpoint, Some(*prior), &config.codec).map(|c| prior_shapes(&c)),
             };
-            Some(*p) != published && shapes.is_ok_and(|s| Fit::new(&s, tensors, Some(output)).is_exact())
+            Some(*p) != published && shapes.is_ok_and(|s| Fit::new(&s, tensors, self::spare(&s).as_ref()).is_exact())
         };
         let hint = match Published::ALL.iter().find(other) {
             Some((name, _)) => format!("it fits `--as {name}`"),
@@ -265,7 +300,7 @@ fn check(
         };
         return bad(format!("{}; hint: {hint}", fit.message()));
     }
-    if let (Some(spare), Some(first)) = (spare.and_then(|name| tensors.get(name)), tensors.get(input))
+    if let (Some(spare), Some(first)) = (spare.and_then(|(name, _)| tensors.get(&name)), tensors.get(input))
         && !spare.is_shared_with(first)
         && checkpoint.values(output)? != checkpoint.values(input)?
     {
@@ -277,13 +312,9 @@ fn check(
     Ok(())
 }
 
-/// The model card.
-fn card(config: &ModelConfig) -> String {
-    let levels: Vec<String> = config.priors.keys().map(ToString::to_string).collect();
-    let priors = if levels.is_empty() { "none yet".to_owned() } else { levels.join(", ") };
+/// The card of a new model.
+fn card(name: &str) -> String {
     format!(
-        "# {}\n\nImported from checkpoints of the published Jukebox (arXiv 2005.00341) by `orchestrion model import`.\n\
-         Priors of levels: {priors}.\n\n{TERMS}\n",
-        config.name
+        "# {name}\n\nImported from checkpoints of the published Jukebox (arXiv 2005.00341) by `orchestrion model import`.\n"
     )
 }
