@@ -265,7 +265,7 @@ fn checkpoints_that_do_not_fit_are_refused_by_name() {
         assert!(files.refused(&settings, prior).contains(&format!("`{field}`")), "{field}");
     }
     for (field, value) in
-        [("prior_depth", json!(u32::MAX)), ("level", json!(i32::MAX)), ("heads", json!(3)), ("n_ctx", json!(-1))]
+        [("prior_depth", json!(i32::MAX)), ("level", json!(i32::MAX)), ("heads", json!(3)), ("n_ctx", json!(-1))]
     {
         let mut settings = settings.clone();
         settings[field] = value;
