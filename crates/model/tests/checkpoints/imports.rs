@@ -257,6 +257,7 @@ fn checkpoints_that_do_not_fit_are_refused_by_name() {
     let message = files.refused(&prior_settings(0), prior);
     assert!(message.contains("conditioner_blocks.0.x_emb.weight"), "{message}");
     assert!(files.refused(&prior_settings(7), prior).contains("level 7"));
+    assert!(files.refused(&prior_settings(i32::MAX as usize), prior).contains("level 2147483647"));
     let message = files.refused(&json!({ "level": 1 }), prior);
     assert!(message.contains("missing field `n_ctx`") && message.contains("--as"), "{message}");
     for field in ["heads", "blocks", "cond_width", "t_bins", "max_bow_genre_size"] {
@@ -264,9 +265,7 @@ fn checkpoints_that_do_not_fit_are_refused_by_name() {
         settings.as_object_mut().unwrap().remove(field);
         assert!(files.refused(&settings, prior).contains(&format!("`{field}`")), "{field}");
     }
-    for (field, value) in
-        [("prior_depth", json!(i32::MAX)), ("level", json!(i32::MAX)), ("heads", json!(3)), ("n_ctx", json!(-1))]
-    {
+    for (field, value) in [("prior_depth", json!(i32::MAX)), ("heads", json!(3)), ("n_ctx", json!(-1))] {
         let mut settings = settings.clone();
         settings[field] = value;
         let message = files.refused(&settings, prior);
