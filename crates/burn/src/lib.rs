@@ -1,7 +1,7 @@
 //! The parts of Burn that this project stands on, under the names that Burn's own umbrella gives them.
 //!
-//! The umbrella also brings layers, optimisers, records and data sets. Nothing here uses them, and they would be a
-//! tenth of a first build.
+//! The umbrella also brings layers, optimisers, records and data sets. Nothing here uses them, and they would be part
+//! of every first build.
 
 /// Tensors and devices.
 pub use burn_tensor as tensor;
