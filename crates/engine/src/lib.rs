@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | [`conv`] | dilated convolution and its gradients | `[batch, channels, time]`, weights `[out, in, tap]` |
 //! | [`spectral`] | distance of magnitude spectrograms and its gradient | clips `[batch, time]`, spectra `[frame, bin]` |
-//! | [`product`] | products of rows with weights, and their gradients | rows of channels, weights `[in, out]` |
+//! | [`product`] | products of rows with weights, and their gradients, in `f32` or bfloat16 | rows of channels, weights `[in, out]` |
 //! | [`rows`] | layer norm, QuickGELU and cross-entropy, and their gradients | rows of channels |
 //! | [`attention`] | factorised attention over whole sequences, and its gradient | `[batch, time, channels]` |
 //! | [`decode`] | logits of the next token, with caches | rows of channels, padded to 16; weights in panels |
@@ -56,6 +56,7 @@ mod fixtures;
 mod lanes;
 pub mod machine;
 mod memory;
+mod numbers;
 pub mod product;
 pub mod rows;
 pub mod spectral;
@@ -64,3 +65,4 @@ mod tests;
 
 pub use error::EngineError;
 pub use memory::keep_freed_memory;
+pub use numbers::Numbers;
