@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use burn::tensor::{Device, Tensor, TensorData};
+use orchestrion_engine::Numbers;
 use orchestrion_model::codec::{Bandwidth, VqVae, VqVaeConfig, loss};
 use orchestrion_model::condition::{Labels, LabelsConfig, Naming, TimingConfig, UpperConfig};
 use orchestrion_model::nn::attention::{Attention, AttentionSizes, AttnFunc};
@@ -272,7 +273,7 @@ fn attention_gradients_are_the_slopes_of_its_output() {
         let (x, states) = (normals(2 * 16 * 6, random), normals(2 * 5 * 6, random));
         let forward = |layer: &Attention, device: &Device| {
             let tensor = |values: &[f32], n| Tensor::from_data(TensorData::new(values.to_vec(), [2, n, 6]), device);
-            layer.forward(tensor(&x, 16), Some(&tensor(&states, 5)))
+            layer.forward(tensor(&x, 16), Some(&tensor(&states, 5)), Numbers::F32)
         };
         check(&mut Attention::init(func, sizes, 0.6, 0.6, random, &Device::flex()), forward, |_| false);
     }

@@ -2,7 +2,7 @@
 
 use super::attention::{Attention, AttentionSizes, AttnFunc};
 use super::dense::{Linear, Norm, quick_gelu};
-use super::{Parameters, Random, Visitor};
+use super::{Parameters, Random, Visitor, Work};
 use crate::ModelError;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -159,7 +159,8 @@ impl TransformerConfig {
 
     /// A transformer without its layers.
     pub(crate) fn hollow(&self) -> Transformer {
-        Transformer { layers: Vec::new(), scale: if self.residual_scale { 1.0 / self.depth as f64 } else { 1.0 } }
+        let scale = if self.residual_scale { 1.0 / self.depth as f64 } else { 1.0 };
+        Transformer { layers: Vec::new(), scale, work: Work::default() }
     }
 
     /// Layer `d` with random weights, of sizes that were checked.
@@ -203,15 +204,18 @@ pub(crate) struct Layer {
 pub struct Transformer {
     pub(crate) layers: Vec<Layer>,
     pub(crate) scale: f64,
+    /// How it is trained.
+    pub work: Work,
 }
 
 impl Transformer {
     /// `[batch, time, width]` to the same shape; `encoder` is what encoder attention attends to, see [`Attention::forward`].
     pub fn forward(&self, mut x: Tensor<3>, encoder: Option<&Tensor<3>>) -> Tensor<3> {
+        let numbers = self.work.numbers;
         for layer in &self.layers {
-            let a = layer.attn.forward(layer.ln_0.forward(x.clone()), encoder);
-            let h = quick_gelu(layer.c_fc.forward(layer.ln_1.forward(x.clone() + a.clone())));
-            let y = a + layer.c_proj.forward(h);
+            let a = layer.attn.forward(layer.ln_0.forward(x.clone()), encoder, numbers);
+            let h = quick_gelu(layer.c_fc.forward(layer.ln_1.forward(x.clone() + a.clone()), numbers));
+            let y = a + layer.c_proj.forward(h, numbers);
             x = x + if self.scale == 1.0 { y } else { y.mul_scalar(self.scale) };
         }
         x

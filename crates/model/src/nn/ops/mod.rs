@@ -21,9 +21,10 @@ use burn::backend::TensorMetadata;
 use burn::tensor::{Device, TensorData};
 use burn_flex::FlexTensor;
 
-/// Whether a device is the CPU, which has kernels here; others use Burn's own operations.
+/// Whether kernels serve here: on the CPU, unless [`with_kernels`](super::with_kernels) says otherwise. Burn's own
+/// operations serve elsewhere.
 pub(crate) fn has_kernels(device: &Device) -> bool {
-    matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
+    super::work::kernels() && matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
 }
 
 /// The tensor's floats in row-major order, and its sizes.
