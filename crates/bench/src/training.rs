@@ -54,7 +54,7 @@ pub fn codec_step() -> Result<Row, BenchError> {
         let level = objective.level(&codec, 0, &audio);
         let gradients = level.loss.backward();
         adam.gather(&mut codec, gradients, 1.0);
-        adam.step(&mut codec, 1e-4, &device);
+        adam.step(&mut codec, 1e-4);
         let book = &mut codec.levels[0].codebook;
         let candidates = book.candidates(&level.seen.rows, random);
         objective.learn(book, &level.seen, &candidates);
@@ -179,7 +179,7 @@ fn step(
         let Ok(conditions) = prior.conditions(&labels, 0, context, above.as_deref()) else { return };
         let gradients = prior.losses(token_tensor(&rows, &device), &conditions).total.backward();
         adam.gather(&mut prior, gradients, 1.0);
-        adam.step(&mut prior, 1e-4, &device);
+        adam.step(&mut prior, 1e-4);
     });
     Ok(Row { name, value: seconds, unit: "s/step", share: None, gflop })
 }
