@@ -63,6 +63,13 @@ impl Attention {
         }
     }
 
+    /// Sizes of the attention of whole windows, if it is of the functions that have a kernel.
+    pub(super) fn shape(&self, batch: usize, time: usize) -> Option<AttentionShape> {
+        let AttentionSizes { state, heads, block, prime, .. } = self.sizes;
+        let own = !matches!(self.func, AttnFunc::Summary | AttnFunc::SpreadSummary | AttnFunc::Encoder);
+        own.then_some(AttentionShape { func: self.func, batch, time, heads, head_width: state / heads, block, prime })
+    }
+
     /// `[batch, time, width]` to the same shape; `time` is a multiple of the block but for dense, prime and encoder
     /// attention. The last attends to `encoder`, `[batch, encoder positions, width]`; without one it adds its bias alone.
     /// Projections multiply in `numbers`.
@@ -71,10 +78,7 @@ impl Attention {
         let AttentionSizes { state, blocks: all, block, spread, prime, .. } = self.sizes;
         let (blocks, device) = (time / block, x.device());
         let projected = self.c_attn.forward(x, numbers);
-        let own_kernel = !matches!(self.func, AttnFunc::Summary | AttnFunc::SpreadSummary | AttnFunc::Encoder);
-        if own_kernel && ops::has_kernels(&device) {
-            let AttentionSizes { heads, .. } = self.sizes;
-            let shape = AttentionShape { func: self.func, batch, time, heads, head_width: state / heads, block, prime };
+        if let Some(shape) = self.shape(batch, time).filter(|_| ops::has_kernels(&device)) {
             return self.c_proj.forward(ops::attention(projected, shape), numbers);
         }
         let part = |i: usize| projected.clone().narrow(2, i * state, state);

@@ -5,12 +5,14 @@
 //! that refuses one is a bug there. Other devices compute the same with Burn's own operations.
 
 mod attention;
+mod block;
 mod convolution;
 mod product;
 mod rows;
 mod spectrum;
 
 pub(crate) use attention::attention;
+pub(crate) use block::residual_block;
 pub(crate) use convolution::{Taps, convolution};
 pub(crate) use product::linear;
 pub(crate) use rows::{cross_entropy, layer_norm, quick_gelu};
