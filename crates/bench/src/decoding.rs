@@ -111,9 +111,8 @@ fn weights(case: &Case) -> f64 {
 fn decoder(case: &Case, precision: Precision) -> Result<Decoder, BenchError> {
     let t = &case.transformer;
     let mut random = Random::new(1);
-    let mut noise = |n: usize, scale: f32| -> Vec<f32> {
-        (0..n).map(|_| (random.uniform() - 0.5) * 3.4 * scale).collect()
-    };
+    let mut noise =
+        |n: usize, scale: f32| -> Vec<f32> { (0..n).map(|_| (random.uniform() - 0.5) * 3.4 * scale).collect() };
     let mut linear = |inputs: usize, outputs: usize| Linear {
         w: noise(inputs * outputs, 1.0 / (inputs as f32).sqrt()),
         b: vec![0.0; outputs],

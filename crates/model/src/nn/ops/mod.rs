@@ -6,12 +6,14 @@
 
 mod attention;
 mod convolution;
+mod nearest;
 mod product;
 mod rows;
 mod spectrum;
 
 pub(crate) use attention::attention;
 pub(crate) use convolution::{Taps, convolution};
+pub(crate) use nearest::nearest;
 pub(crate) use product::linear;
 pub(crate) use rows::{cross_entropy, layer_norm, quick_gelu};
 pub(crate) use spectrum::spectral_distance;
