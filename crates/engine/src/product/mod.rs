@@ -51,6 +51,12 @@ fn fit(lhs: Matrix<'_>, rhs: Matrix<'_>, out: &[f32]) -> bool {
     k == inner && fit(lhs.values, m, k) && fit(rhs.values, k, n) && fit(out, m, n)
 }
 
+/// Whether the processor multiplies pairs of bfloat16.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn has_bf16() -> bool {
+    pairs::Avx512Bf16::detect().is_some()
+}
+
 /// Values rounded to bfloat16.
 fn rounded(values: &[f32]) -> Vec<f32> {
     let mut rounded = vec![0.0; values.len()];
