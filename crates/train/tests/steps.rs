@@ -59,10 +59,10 @@ fn a_prior_without_kernels_follows_pytorch() {
     follow("prior", &prior(Work { kernels: false, ..Work::default() }), 1e-3);
 }
 
-/// With eight bits to a number, not three digits are left of a loss; what is wrong shows all the same.
+/// A product's rounding is unlike the next one's: it hardly shows in a loss.
 #[test]
 fn a_prior_in_bfloat16_stays_near_pytorch() {
-    follow("prior", &prior(Work { numbers: Numbers::Bf16, ..Work::default() }), 1e-2);
+    follow("prior", &prior(Work { numbers: Numbers::Bf16, ..Work::default() }), 1e-3);
 }
 
 #[test]

@@ -242,6 +242,7 @@ mod tests {
                 expected: [f32; LANES],
             }
             impl Work for One {
+                #[inline(always)]
                 fn run<P: Pairs>(self, p: P) {
                     let sums =
                         p.dot(p.dot(p.zeros(), p.load(&self.a), p.load(&self.b)), p.splat(self.a[3]), p.load(&self.b));
