@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::outer::{Inputs, Slopes, lay, weight_grad};
+use super::outer::{Operands, lay, weight_grad};
 use super::panels::{Panels, round};
-use super::{BlockGradients, BlockShape, Kept, Parts, TASK, forward, sized};
+use super::{BlockGradients, BlockShape, Kept, KeptRows, Parts, TASK, forward, sized};
 use crate::attention::attend_grad;
 use crate::lanes::tile::ROWS;
 use crate::lanes::{Block, Isa, Kernel, Simd};
@@ -52,11 +52,6 @@ fn run(
 ) -> Result<BlockGradients, EngineError> {
     let &BlockShape { width, hidden, numbers, .. } = shape;
     let (rows, state, isa) = (shape.rows(), shape.state(), Isa::detect());
-    let mut inputs = [width, state, width, hidden].map(|n| Inputs::new(rows, n));
-    let mut slopes = [3 * state, width, hidden, width].map(|n| Slopes::new(rows, n));
-    let ([attn_in, proj_in, fc_in, mlp_in], [attn_out, proj_out, fc_out, mlp_out]) = (&mut inputs, &mut slopes);
-    let tasks = rows.div_ceil(TASK);
-
     let layer = FeedBack {
         shape,
         weights,
@@ -66,48 +61,52 @@ fn run(
     };
     let mut gx = vec![0.0; rows * width];
     let mut attended_grad = vec![0.0; rows * state];
-    // Bias of the feed-forward part's way out, its norm's gain and bias, bias of the way from attention and of the way in.
-    let mut sums = vec![0.0; tasks * (4 * width + hidden)];
-    let given =
-        (kept.middle.par_chunks(TASK * width), kept.hidden.par_chunks(TASK * hidden), grad.par_chunks(TASK * width));
-    let made = (
-        gx.par_chunks_mut(TASK * width),
-        attended_grad.par_chunks_mut(TASK * state),
-        sums.par_chunks_mut(4 * width + hidden),
-    );
-    let laid = (proj_in.tasks(), fc_in.tasks(), mlp_in.tasks(), proj_out.tasks(), fc_out.tasks(), mlp_out.tasks());
-    (given, made, laid, kept.attended.par_chunks(TASK * state)).into_par_iter().for_each_init(
-        Scratch::default,
-        |scratch, ((middle, hidden, grad), (gx, attended_grad, sums), laid, attended)| {
-            isa.run(Feed { layer: &layer, middle, hidden, grad, attended, gx, attended_grad, sums, laid, scratch });
-        },
-    );
+    let fed: Vec<Fed> = kept
+        .tasks
+        .par_iter()
+        .zip(grad.par_chunks(TASK * width))
+        .zip(kept.attended.par_chunks(TASK * state))
+        .zip(gx.par_chunks_mut(TASK * width))
+        .zip(attended_grad.par_chunks_mut(TASK * state))
+        .map_init(Scratch::default, |scratch, ((((kept, grad), attended), gx), attended_grad)| {
+            isa.run(Feed { layer: &layer, kept, grad, attended, gx, attended_grad, scratch })
+        })
+        .collect();
 
     let qkv_grad = attend_grad(&shape.attention, &kept.qkv, &kept.attended, &kept.sums, &attended_grad)?;
     let c_attn = Panels::pack_transposed(weights.c_attn[0], [3 * state, width], numbers);
-    // The norm's gain and bias, bias of the way to queries, keys and values.
-    let mut attn_sums = vec![0.0; tasks * (2 * width + 3 * state)];
-    let laid = (attn_in.tasks(), attn_out.tasks());
-    (
-        x.par_chunks(TASK * width),
-        qkv_grad.par_chunks(TASK * 3 * state),
-        gx.par_chunks_mut(TASK * width),
-        attn_sums.par_chunks_mut(2 * width + 3 * state),
-        laid,
-    )
-        .into_par_iter()
-        .for_each_init(Scratch::default, |scratch, (x, qkv_grad, gx, sums, laid)| {
-            isa.run(Project { numbers, norm: weights.ln_0, c_attn: &c_attn, x, qkv_grad, gx, sums, laid, scratch });
-        });
+    let projected: Vec<Projected> = x
+        .par_chunks(TASK * width)
+        .zip(qkv_grad.par_chunks(TASK * 3 * state))
+        .zip(gx.par_chunks_mut(TASK * width))
+        .map_init(Scratch::default, |scratch, ((x, qkv_grad), gx)| {
+            isa.run(Project { numbers, norm: weights.ln_0, c_attn: &c_attn, x, qkv_grad, gx, scratch })
+        })
+        .collect();
 
+    /// Collects the operands of a weight, by their fields, from all tasks.
+    macro_rules! operands {
+        ($tasks:ident.$inputs:ident, $slopes:ident, $outputs:expr) => {
+            Operands {
+                inputs: $tasks.iter().map(|task| task.$inputs.as_slice()).collect(),
+                slopes: $tasks.iter().map(|task| task.$slopes.as_slice()).collect(),
+                outputs: $outputs,
+            }
+        };
+    }
+    let operands = [
+        operands!(projected.inputs, slopes, 3 * state),
+        operands!(fed.proj_in, proj_out, width),
+        operands!(fed.fc_in, fc_out, hidden),
+        operands!(fed.mlp_in, mlp_out, width),
+    ];
     let mut found = [width * 3 * state, state * width, width * hidden, hidden * width].map(|n| vec![0.0; n]);
-    found
-        .par_iter_mut()
-        .zip(inputs.par_iter().zip(slopes.par_iter()))
-        .for_each(|(out, (inputs, slopes))| weight_grad(isa, inputs, slopes, out));
+    found.par_iter_mut().zip(&operands).for_each(|(out, operands)| weight_grad(isa, operands, out));
     let [c_attn, c_proj, c_fc, mlp_proj] = found;
-    let [mlp_bias, gain_1, bias_1, proj_bias, fc_bias] = totals(&sums, [width, width, width, width, hidden]);
-    let [gain_0, bias_0, attn_bias] = totals(&attn_sums, [width, width, 3 * state]);
+    let [mlp_bias, gain_1, bias_1, proj_bias, fc_bias] =
+        totals(fed.iter().map(|task| task.sums.as_slice()), [width, width, width, width, hidden]);
+    let [gain_0, bias_0, attn_bias] =
+        totals(projected.iter().map(|task| task.sums.as_slice()), [width, width, 3 * state]);
     Ok(BlockGradients {
         x: gx,
         weights: Parts {
@@ -122,12 +121,11 @@ fn run(
 }
 
 /// Sums over tasks, whose parts have these sizes.
-fn totals<const N: usize>(sums: &[f32], sizes: [usize; N]) -> [Vec<f32>; N] {
+fn totals<'a, const N: usize>(tasks: impl Iterator<Item = &'a [f32]> + Clone, sizes: [usize; N]) -> [Vec<f32>; N] {
     let mut at = 0;
-    let all = sizes.iter().sum();
     sizes.map(|size| {
         let mut total = vec![0.0; size];
-        for part in sums.chunks_exact(all) {
+        for part in tasks.clone() {
             total.iter_mut().zip(&part[at..]).for_each(|(total, sum)| *total += sum);
         }
         at += size;
@@ -152,39 +150,39 @@ struct FeedBack<'a> {
     mlp_proj: Panels,
 }
 
-/// What weights' gradients are made of: inputs of three projections, and the gradients of their outputs.
-type Laid<'a> = (
-    &'a mut [[f32; ROWS]],
-    &'a mut [[f32; ROWS]],
-    &'a mut [[f32; ROWS]],
-    &'a mut [Block],
-    &'a mut [Block],
-    &'a mut [Block],
-);
+/// What a task of rows leaves of all that follows attention: of three weights the inputs and the gradients of the outputs.
+struct Fed {
+    proj_in: Vec<[f32; ROWS]>,
+    fc_in: Vec<[f32; ROWS]>,
+    mlp_in: Vec<[f32; ROWS]>,
+    proj_out: Vec<Block>,
+    fc_out: Vec<Block>,
+    mlp_out: Vec<Block>,
+    /// Gradients of the bias of the way out of the feed-forward part, of its norm's gain and bias, of the bias of the way
+    /// from attention and of the way in.
+    sums: Vec<f32>,
+}
 
 /// All that follows attention.
 struct Feed<'a> {
     layer: &'a FeedBack<'a>,
-    middle: &'a [f32],
-    hidden: &'a [f32],
+    kept: &'a KeptRows,
     grad: &'a [f32],
     attended: &'a [f32],
     gx: &'a mut [f32],
     attended_grad: &'a mut [f32],
-    sums: &'a mut [f32],
-    laid: Laid<'a>,
     scratch: &'a mut Scratch,
 }
 
 impl Kernel for Feed<'_> {
-    type Output = ();
+    type Output = Fed;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Self { layer, middle, hidden, grad, attended, gx, attended_grad, sums, laid, scratch } = self;
+    fn run<S: Simd>(self, simd: S) -> Fed {
+        let Self { layer, kept: KeptRows { middle, hidden }, grad, attended, gx, attended_grad, scratch } = self;
         let FeedBack { shape, weights, .. } = *layer;
         let &BlockShape { width, scale, numbers, .. } = shape;
-        let (proj_in, fc_in, mlp_in, proj_out, fc_out, mlp_out) = laid;
+        let mut sums = vec![0.0; 4 * width + shape.hidden];
         let (mlp_bias, rest) = sums.split_at_mut(width);
         let (norm_sums, rest) = rest.split_at_mut(2 * width);
         let (proj_bias, fc_bias) = rest.split_at_mut(width);
@@ -196,29 +194,38 @@ impl Kernel for Feed<'_> {
             *to = scale * g;
         }
         add_rows(first, mlp_bias);
-        lay(first, width, numbers, mlp_out);
+        let mlp_out = lay(first, width, numbers);
         round(first, numbers);
         layer.mlp_proj.multiply(simd, first, None, inner);
         GeluBoth { x: hidden, y: acted, grad: inner }.run(simd);
-        lay(acted, shape.hidden, numbers, mlp_in);
+        let mlp_in = lay(acted, shape.hidden, numbers);
         add_rows(inner, fc_bias);
-        lay(inner, shape.hidden, numbers, fc_out);
+        let fc_out = lay(inner, shape.hidden, numbers);
         round(inner, numbers);
         layer.c_fc.multiply(simd, inner, None, first);
         let [gain, bias] = weights.ln_1;
         NormForward { x: middle, gain, bias, y: second, moments }.run(simd);
-        lay(second, width, numbers, fc_in);
+        let fc_in = lay(second, width, numbers);
         NormBackward { x: middle, gain, moments, grad: first, out: third, sums: norm_sums }.run(simd);
         for (((to, a), g), r) in gx.iter_mut().zip(first.iter_mut()).zip(grad).zip(third.iter()) {
             *to = g + r;
             *a = scale * g + r;
         }
         add_rows(first, proj_bias);
-        lay(first, width, numbers, proj_out);
+        let proj_out = lay(first, width, numbers);
         round(first, numbers);
-        lay(attended, shape.state(), numbers, proj_in);
+        let proj_in = lay(attended, shape.state(), numbers);
         layer.c_proj.multiply(simd, first, None, attended_grad);
+        Fed { proj_in, fc_in, mlp_in, proj_out, fc_out, mlp_out, sums }
     }
+}
+
+/// What a task of rows leaves of the way to queries, keys and values.
+struct Projected {
+    inputs: Vec<[f32; ROWS]>,
+    slopes: Vec<Block>,
+    /// Gradients of the norm's gain and bias, and of the bias of that way.
+    sums: Vec<f32>,
 }
 
 /// Norm, then queries, keys and values.
@@ -230,23 +237,23 @@ struct Project<'a> {
     qkv_grad: &'a [f32],
     /// The gradient of the input, to be added to.
     gx: &'a mut [f32],
-    sums: &'a mut [f32],
-    laid: (&'a mut [[f32; ROWS]], &'a mut [Block]),
     scratch: &'a mut Scratch,
 }
 
 impl Kernel for Project<'_> {
-    type Output = ();
+    type Output = Projected;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Self { numbers, norm: [gain, bias], c_attn, x, qkv_grad, gx, sums, laid, scratch } = self;
+    fn run<S: Simd>(self, simd: S) -> Projected {
+        let Self { numbers, norm: [gain, bias], c_attn, x, qkv_grad, gx, scratch } = self;
         let width = gain.len();
+        let outputs = c_attn.inputs;
+        let mut sums = vec![0.0; 2 * width + outputs];
         let (norm_sums, attn_bias) = sums.split_at_mut(2 * width);
         let [first, second, _] = scratch.narrow.each_mut().map(|room| sized(room, x.len()));
         let moments = sized(&mut scratch.moments, x.len() / width);
         add_rows(qkv_grad, attn_bias);
-        lay(qkv_grad, attn_bias.len(), numbers, laid.1);
+        let slopes = lay(qkv_grad, outputs, numbers);
         if numbers == Numbers::F32 {
             c_attn.multiply(simd, qkv_grad, None, first);
         } else {
@@ -256,8 +263,9 @@ impl Kernel for Project<'_> {
             c_attn.multiply(simd, rounded, None, first);
         }
         NormForward { x, gain, bias, y: second, moments }.run(simd);
-        lay(second, width, numbers, laid.0);
+        let inputs = lay(second, width, numbers);
         NormBackward { x, gain, moments, grad: first, out: second, sums: norm_sums }.run(simd);
         gx.iter_mut().zip(second.iter()).for_each(|(to, g)| *to += g);
+        Projected { inputs, slopes, sums }
     }
 }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::panels::{Panels, round};
-use super::{BlockShape, Kept, Parts, TASK, sized};
+use super::{BlockShape, Kept, KeptRows, Parts, TASK, sized};
 use crate::attention::attend;
 use crate::lanes::{Isa, Kernel, Simd};
 use crate::rows::{GeluForward, NormForward};
@@ -48,17 +48,15 @@ fn run(shape: &BlockShape, weights: &Parts<&[f32]>, x: &[f32]) -> Result<(Vec<f3
         mlp_proj: Panels::pack(weights.mlp_proj[0], [hidden, width], numbers),
     };
     let mut y = vec![0.0; rows * width];
-    let mut middle = vec![0.0; rows * width];
-    let mut inner = vec![0.0; rows * hidden];
-    y.par_chunks_mut(TASK * width)
-        .zip(middle.par_chunks_mut(TASK * width))
-        .zip(inner.par_chunks_mut(TASK * hidden))
+    let tasks = y
+        .par_chunks_mut(TASK * width)
         .zip(x.par_chunks(TASK * width))
         .zip(attended.par_chunks(TASK * state))
-        .for_each_init(Scratch::default, |scratch, ((((y, middle), hidden), x), attended)| {
-            isa.run(Feed { layer: &feed_forward, x, attended, middle, hidden, y, scratch });
-        });
-    Ok((y, Kept { qkv, attended, sums, middle, hidden: inner }))
+        .map_init(Scratch::default, |scratch, ((y, x), attended)| {
+            isa.run(Feed { layer: &feed_forward, x, attended, y, scratch })
+        })
+        .collect();
+    Ok((y, Kept { qkv, attended, sums, tasks }))
 }
 
 /// Norm, then queries, keys and values.
@@ -100,19 +98,19 @@ struct Feed<'a> {
     layer: &'a FeedForward<'a>,
     x: &'a [f32],
     attended: &'a [f32],
-    middle: &'a mut [f32],
-    hidden: &'a mut [f32],
     y: &'a mut [f32],
     scratch: &'a mut Scratch,
 }
 
 impl Kernel for Feed<'_> {
-    type Output = ();
+    type Output = KeptRows;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Self { layer, x, attended, middle, hidden, y, scratch } = self;
+    fn run<S: Simd>(self, simd: S) -> KeptRows {
+        let Self { layer, x, attended, y, scratch } = self;
         let FeedForward { shape: &BlockShape { width, scale, numbers, .. }, weights, .. } = *layer;
+        let mut middle = vec![0.0; x.len()];
+        let mut hidden = vec![0.0; x.len() / width * layer.shape.hidden];
         let acted = sized(&mut scratch.acted, hidden.len().max(attended.len()));
         if numbers == Numbers::F32 {
             layer.c_proj.multiply(simd, attended, Some(weights.c_proj[1]), y);
@@ -128,15 +126,16 @@ impl Kernel for Feed<'_> {
         let normal = sized(&mut scratch.normal, x.len());
         let [gain, bias] = weights.ln_1;
         let moments = sized(&mut scratch.moments, x.len() / width);
-        NormForward { x: middle, gain, bias, y: normal, moments }.run(simd);
+        NormForward { x: &middle, gain, bias, y: normal, moments }.run(simd);
         round(normal, numbers);
-        layer.c_fc.multiply(simd, normal, Some(weights.c_fc[1]), hidden);
+        layer.c_fc.multiply(simd, normal, Some(weights.c_fc[1]), &mut hidden);
         let acted = &mut acted[..hidden.len()];
-        GeluForward { x: hidden, y: acted }.run(simd);
+        GeluForward { x: &hidden, y: acted }.run(simd);
         round(acted, numbers);
         layer.mlp_proj.multiply(simd, acted, Some(weights.mlp_proj[1]), normal);
         for ((y, x), m) in y.iter_mut().zip(x).zip(normal.iter()) {
             *y = x + scale * (*y + m);
         }
+        KeptRows { middle, hidden }
     }
 }

@@ -85,6 +85,13 @@ pub struct Kept {
     attended: Vec<f32>,
     /// Logarithms of the sums of exponentials of attention.
     sums: Vec<f32>,
+    /// Of each task of rows.
+    tasks: Vec<KeptRows>,
+}
+
+/// What a task of rows leaves.
+#[derive(Debug, Clone)]
+struct KeptRows {
     /// `x + a`, `[rows, width]`.
     middle: Vec<f32>,
     /// What QuickGELU was given, `[rows, hidden]`.

@@ -17,45 +17,11 @@ const STRETCH: usize = 8;
 /// Panels of gradients that a task goes through at a time: what they sum stays in the first-level cache.
 const ABREAST: usize = 6;
 
-/// Inputs of a weight, `[task of rows][block of 6][row][6]`; zeros behind the last row and input.
-#[derive(Debug)]
-pub(super) struct Inputs {
-    width: usize,
-    values: Vec<[f32; ROWS]>,
-}
-
-/// Gradients of its outputs, `[task of rows][block of 16][row][16]`; zeros behind the last row and output.
-#[derive(Debug)]
-pub(super) struct Slopes {
-    width: usize,
-    values: Vec<Block>,
-}
-
-impl Inputs {
-    pub(super) fn new(rows: usize, width: usize) -> Self {
-        Self { width, values: vec![[0.0; ROWS]; rows.div_ceil(TASK) * TASK * width.div_ceil(ROWS)] }
-    }
-
-    /// The room of each task.
-    pub(super) fn tasks(&mut self) -> rayon::slice::ChunksExactMut<'_, [f32; ROWS]> {
-        self.values.par_chunks_exact_mut(TASK * self.width.div_ceil(ROWS))
-    }
-}
-
-impl Slopes {
-    pub(super) fn new(rows: usize, width: usize) -> Self {
-        Self { width, values: vec![[0.0; LANES]; rows.div_ceil(TASK) * TASK * width.div_ceil(LANES)] }
-    }
-
-    /// The room of each task.
-    pub(super) fn tasks(&mut self) -> rayon::slice::ChunksExactMut<'_, Block> {
-        self.values.par_chunks_exact_mut(TASK * self.width.div_ceil(LANES))
-    }
-}
-
-/// Lays down a task's rows of `width` values, `N` side by side, in `numbers`.
+/// Lays down a task's rows of `width` values, `N` side by side, in `numbers`: `[block of N][row][N]`, with zeros behind the
+/// last row and the last value.
 #[inline(always)]
-pub(super) fn lay<const N: usize>(rows: &[f32], width: usize, numbers: Numbers, to: &mut [[f32; N]]) {
+pub(super) fn lay<const N: usize>(rows: &[f32], width: usize, numbers: Numbers) -> Vec<[f32; N]> {
+    let mut to = vec![[0.0; N]; TASK * width.div_ceil(N)];
     for (r, row) in rows.chunks_exact(width).enumerate() {
         let (whole, rest) = row.as_chunks::<N>();
         for (block, values) in whole.iter().enumerate() {
@@ -66,19 +32,31 @@ pub(super) fn lay<const N: usize>(rows: &[f32], width: usize, numbers: Numbers, 
         }
     }
     round(to.as_flattened_mut(), numbers);
+    to
+}
+
+/// What the gradient of a weight is made of, one entry a task of rows: its inputs six side by side, and the gradients of
+/// its outputs sixteen side by side.
+pub(super) struct Operands<'a> {
+    pub inputs: Vec<&'a [[f32; ROWS]]>,
+    pub slopes: Vec<&'a [Block]>,
+    /// Outputs of the weight.
+    pub outputs: usize,
 }
 
 /// `[inputs, outputs]`: the gradient of a weight.
-pub(super) fn weight_grad(isa: Isa, inputs: &Inputs, slopes: &Slopes, out: &mut [f32]) {
-    out.par_chunks_mut(STRETCH * ROWS * slopes.width).enumerate().for_each_init(Vec::new, |sums, (stretch, out)| {
-        isa.run(Outer { inputs, slopes, first: stretch * STRETCH, sums, out });
-    });
+pub(super) fn weight_grad(isa: Isa, operands: &Operands<'_>, out: &mut [f32]) {
+    out.par_chunks_mut(STRETCH * ROWS * operands.outputs).enumerate().for_each_init(
+        Vec::new,
+        |sums, (stretch, out)| {
+            isa.run(Outer { operands, first: stretch * STRETCH, sums, out });
+        },
+    );
 }
 
 /// The gradients of a stretch of inputs.
 struct Outer<'a> {
-    inputs: &'a Inputs,
-    slopes: &'a Slopes,
+    operands: &'a Operands<'a>,
     /// The first block of six.
     first: usize,
     /// `[block of 6][panel][6]`.
@@ -91,16 +69,15 @@ impl Kernel for Outer<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { inputs, slopes, first, sums, out } = self;
-        let (blocks, panels) = (inputs.width.div_ceil(ROWS), slopes.width.div_ceil(LANES));
-        let count = (out.len() / slopes.width).div_ceil(ROWS);
+        let Self { operands: Operands { inputs, slopes, outputs }, first, sums, out } = self;
+        let panels = outputs.div_ceil(LANES);
+        let count = (out.len() / outputs).div_ceil(ROWS);
         for left in (0..panels).step_by(ABREAST) {
             let right = panels.min(left + ABREAST);
             let together = right - left;
             sums.clear();
             sums.resize(count * together, [[0.0; LANES]; ROWS]);
-            let tasks = inputs.values.chunks_exact(TASK * blocks).zip(slopes.values.chunks_exact(TASK * panels));
-            for (inputs, slopes) in tasks {
+            for (inputs, slopes) in inputs.iter().zip(slopes) {
                 for panel in left..right {
                     let slopes = &slopes[panel * TASK..][..TASK];
                     for block in 0..count {
@@ -110,7 +87,7 @@ impl Kernel for Outer<'_> {
                 }
             }
             for (block, sums) in sums.chunks_exact(together).enumerate() {
-                for (r, row) in out.chunks_exact_mut(slopes.width).skip(block * ROWS).take(ROWS).enumerate() {
+                for (r, row) in out.chunks_exact_mut(*outputs).skip(block * ROWS).take(ROWS).enumerate() {
                     for (to, sums) in row[left * LANES..].chunks_mut(LANES).zip(sums) {
                         let count = to.len();
                         to.copy_from_slice(&sums[r][..count]);

@@ -231,11 +231,15 @@ fn block_speed() {
                 });
             });
             let theirs = best(&mut || drop(linear(&x, &w, &w[..outputs], inputs, Numbers::F32)));
-            let (mut i, mut o) = (outer::Inputs::new(shape.rows(), inputs), outer::Slopes::new(shape.rows(), outputs));
+            let inputs_laid: Vec<_> = x.chunks(TASK * inputs).map(|x| outer::lay(x, inputs, Numbers::F32)).collect();
+            let slopes_laid: Vec<_> = y.chunks(TASK * outputs).map(|y| outer::lay(y, outputs, Numbers::F32)).collect();
+            let operands = outer::Operands {
+                inputs: inputs_laid.iter().map(Vec::as_slice).collect(),
+                slopes: slopes_laid.iter().map(Vec::as_slice).collect(),
+                outputs,
+            };
             let mut gw = vec![0.0; inputs * outputs];
-            i.tasks();
-            o.tasks();
-            let weight = best(&mut || outer::weight_grad(isa, &i, &o, &mut gw));
+            let weight = best(&mut || outer::weight_grad(isa, &operands, &mut gw));
             let theirs_weight = best(&mut || drop(linear_grad_weight(&x, &y, [inputs, outputs], Numbers::F32)));
             let flop = 2e-9 * (shape.rows() * inputs * outputs) as f64;
             println!(
