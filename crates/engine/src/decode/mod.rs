@@ -7,8 +7,9 @@
 //! over key and value caches that are as long as each attention pattern needs.
 //!
 //! **Same bits, whatever the way.** Every output of a product is one chain of fused multiply-adds over the inputs in
-//! their order, every reduction has one fixed tree of 16 lanes, and the exponential is our own. So logits don't depend
-//! on how tokens are split over calls, on the number of rows, on the number of threads, or on the instruction set, within one precision.
+//! their order, every reduction has one fixed tree of 16 lanes, and the exponential is our own. So within one
+//! [`Precision`] logits don't depend on how tokens are split over calls, on the number of rows, on the number of threads,
+//! or on the instruction set.
 //!
 //! Source: Dhariwal et al. 2020 (arXiv 2005.00341), appendix A; Child et al. 2019 for the factorised patterns.
 //!
