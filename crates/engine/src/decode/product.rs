@@ -168,7 +168,6 @@ impl<W: Weights> Product<'_, '_, W> {
 /// Adds `rows[r][k] * columns[p][k]` to `sums[r][p]`, for every `k` of the range in order, and asks for what lies `ahead` bytes
 /// further.
 #[inline(always)]
-#[expect(clippy::needless_range_loop, reason = "closures don't inherit the instruction set; indices are constants")]
 fn accumulate<S: Simd, V: Weights, const R: usize, const P: usize>(
     simd: S,
     rows: [&[f32]; R],
@@ -216,7 +215,6 @@ fn accumulate<S: Simd, V: Weights, const R: usize, const P: usize>(
 const LINE: usize = 64;
 
 #[inline(always)]
-#[expect(clippy::needless_range_loop, reason = "closures don't inherit the instruction set; indices are constants")]
 fn step<S: Simd, V: Weights, const R: usize, const P: usize, const N: usize>(
     simd: S,
     row: &[&[f32; N]; R],
