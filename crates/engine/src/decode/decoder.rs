@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::Precision;
 use super::cache::Cache;
 use super::layer::{Chunk, Layer, Scratch};
 use super::panels::Panels;
@@ -49,7 +50,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Packs the weights for this machine. Blocks are taken one at a time, first to last, and let go of when packed: beside
+    /// Packs the weights for this machine, in `precision`. Blocks are taken one at a time, first to last, and let go of when packed: beside
     /// the packed weights there is never more than one in memory.
     ///
     /// # Errors
@@ -58,22 +59,26 @@ impl Decoder {
     pub fn new<E: From<EngineError>>(
         weights: TransformerWeights,
         layers: impl IntoIterator<Item = Result<LayerWeights, E>>,
+        precision: Precision,
     ) -> Result<Self, E> {
-        Self::with_isa(weights, layers, Isa::detect())
+        Self::with_isa(weights, layers, precision, Isa::detect())
     }
 
     pub(super) fn with_isa<E: From<EngineError>>(
         mut weights: TransformerWeights,
         layers: impl IntoIterator<Item = Result<LayerWeights, E>>,
+        precision: Precision,
         isa: Isa,
     ) -> Result<Self, E> {
         weights.validate()?;
         let TransformerWeights { width, vocab, .. } = weights;
-        let pack = |table: &[f32]| Panels::pack(width, vocab, &[], |input, token| table[token * width + input]);
+        let pack =
+            |table: &[f32]| Panels::pack([width, vocab], &[], precision, |input, token| table[token * width + input]);
         let head = pack(weights.output.take().as_ref().unwrap_or(&weights.embedding));
         let layers = layers.into_iter().enumerate();
-        let layers =
-            layers.map(|(index, layer)| Ok(Layer::pack(index, layer?, &weights)?)).collect::<Result<_, E>>()?;
+        let layers = layers
+            .map(|(index, layer)| Ok(Layer::pack(index, layer?, &weights, precision)?))
+            .collect::<Result<_, E>>()?;
         Ok(Self {
             isa,
             width,

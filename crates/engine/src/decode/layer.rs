@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::Precision;
 use super::activation::quick_gelu;
 use super::attention::Attend;
 use super::cache::Cache;
@@ -63,10 +64,16 @@ pub(super) struct Wanted<'a> {
 
 impl Layer {
     /// Checks and packs layer `index`; each matrix is let go of as soon as it is packed.
-    pub(super) fn pack(index: usize, weights: LayerWeights, of: &TransformerWeights) -> Result<Self, EngineError> {
+    pub(super) fn pack(
+        index: usize,
+        weights: LayerWeights,
+        of: &TransformerWeights,
+        precision: Precision,
+    ) -> Result<Self, EngineError> {
         let pattern = weights.validate(index, of)?;
         let pack = |linear: Linear| {
-            Panels::pack(linear.inputs, linear.outputs, &linear.b, |i, o| linear.w[i * linear.outputs + o])
+            let size = [linear.inputs, linear.outputs];
+            Panels::pack(size, &linear.b, precision, |i, o| linear.w[i * linear.outputs + o])
         };
         Ok(Self {
             pattern,

@@ -23,6 +23,7 @@ mod layer;
 mod norm;
 mod panels;
 mod pattern;
+mod precision;
 mod probe;
 mod weights;
 mod window;
@@ -35,6 +36,7 @@ pub(crate) use tests::product_in_cache;
 
 pub use decoder::Decoder;
 pub use pattern::{AttnFunc, Pattern, Place};
+pub use precision::Precision;
 pub use probe::Probe;
 pub use weights::{LayerWeights, Linear, Norm, TransformerWeights};
 pub use window::Conditions;

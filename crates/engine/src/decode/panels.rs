@@ -3,6 +3,7 @@
 //! In a panel the 16 outputs' weights lie input after input, so a product reads memory once and in order, and every
 //! output is one chain of fused multiply-adds over the inputs: its bits don't depend on what is computed beside it.
 
+use super::Precision;
 use crate::lanes::tile::{ROWS, accumulate, with_tile};
 use crate::lanes::{Block, Isa, Kernel, LANES, Simd, padded};
 
@@ -19,18 +20,25 @@ pub(super) struct Panels {
 
 impl Panels {
     /// Packs `weight(input, output)`.
-    pub(super) fn pack(inputs: usize, outputs: usize, bias: &[f32], weight: impl Fn(usize, usize) -> f32) -> Self {
+    pub(super) fn pack(
+        [inputs, outputs]: [usize; 2],
+        bias: &[f32],
+        precision: Precision,
+        weight: impl Fn(usize, usize) -> f32,
+    ) -> Self {
         let panels = outputs.div_ceil(LANES);
         let mut packed = Vec::with_capacity(panels * inputs);
         for panel in 0..panels {
             let first = panel * LANES;
             let real = LANES.min(outputs - first);
-            for input in 0..inputs {
-                let mut block = [0.0; LANES];
-                for (lane, value) in block.iter_mut().take(real).enumerate() {
-                    *value = weight(input, first + lane);
+            let start = packed.len();
+            packed.resize(start + inputs, [0.0; LANES]);
+            for lane in 0..real {
+                let mut column: Vec<f32> = (0..inputs).map(|input| weight(input, first + lane)).collect();
+                precision.round(&mut column);
+                for (block, value) in packed[start..].iter_mut().zip(column) {
+                    block[lane] = value;
                 }
-                packed.push(block);
             }
         }
         let mut biases = vec![[0.0; LANES]; panels];

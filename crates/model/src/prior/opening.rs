@@ -7,7 +7,7 @@ use crate::nn::dense::{Linear as DenseLinear, Norm as DenseNorm};
 use crate::nn::transformer::Layer;
 use crate::store::{ModelFolder, PartReader, prior_shapes};
 use burn::tensor::{Device, Tensor};
-use orchestrion_engine::decode::{Decoder, LayerWeights, Linear, Norm, TransformerWeights};
+use orchestrion_engine::decode::{Decoder, LayerWeights, Linear, Norm, Precision, TransformerWeights};
 
 impl PriorDecoder {
     /// Opens the prior of a level. What it is conditioned by is built on `device`; the transformer goes to the engine, layer
@@ -63,7 +63,7 @@ impl PriorDecoder {
             output: network.x_out.as_mut().map(|table| take(&mut table.weight)).transpose()?,
             add_condition_after: !config.merged_decoder,
         };
-        let engine = Decoder::new(weights, layers.map(|layer| weights_of(layer?)))?;
+        let engine = Decoder::new(weights, layers.map(|layer| weights_of(layer?)), Precision::F32)?;
         Ok(Self { prior, engine })
     }
 }

@@ -37,7 +37,7 @@ proptest! {
         let given = Given::random([batch, length], encoder, width, &mut n);
         let rows: Vec<Vec<u32>> = (0..batch).map(|_| n.tokens(length - 1, vocab)).collect();
         let mut decoder = model.clone().decoder().unwrap();
-        let mut scalar = model.decoder_on(*Isa::available().last().unwrap()).unwrap();
+        let mut scalar = model.decoder_on(Precision::F32, *Isa::available().last().unwrap()).unwrap();
         let mut expected = Vec::new();
         for (row, tokens) in rows.iter().enumerate() {
             expected.push(alone(&mut decoder, &given.row(row, batch), length, tokens));

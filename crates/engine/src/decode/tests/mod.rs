@@ -12,7 +12,7 @@ mod twins;
 
 pub(crate) use speed::product_in_cache;
 
-use super::{AttnFunc, Conditions, Decoder, LayerWeights, Linear, Norm, TransformerWeights};
+use super::{AttnFunc, Conditions, Decoder, LayerWeights, Linear, Norm, Precision, TransformerWeights};
 use crate::EngineError;
 use crate::lanes::Isa;
 pub(super) use crate::tests::Numbers;
@@ -48,10 +48,10 @@ pub(super) struct Model {
 
 impl Model {
     pub fn decoder(self) -> Result<Decoder, EngineError> {
-        self.decoder_on(Isa::detect())
+        self.decoder_on(Precision::F32, Isa::detect())
     }
-    pub fn decoder_on(self, isa: Isa) -> Result<Decoder, EngineError> {
-        Decoder::with_isa(self.weights, self.layers.into_iter().map(Ok::<_, EngineError>), isa)
+    pub fn decoder_on(self, precision: Precision, isa: Isa) -> Result<Decoder, EngineError> {
+        Decoder::with_isa(self.weights, self.layers.into_iter().map(Ok::<_, EngineError>), precision, isa)
     }
 }
 

@@ -87,7 +87,9 @@ fn unpad(rows: &[f32], width: usize) -> Vec<f32> {
 }
 
 fn multiply(linear: &Linear, x: &[f32]) -> Vec<f32> {
-    let panels = Panels::pack(linear.inputs, linear.outputs, &linear.b, |i, o| linear.w[i * linear.outputs + o]);
+    let panels = Panels::pack([linear.inputs, linear.outputs], &linear.b, Precision::F32, |i, o| {
+        linear.w[i * linear.outputs + o]
+    });
     let mut y = vec![0.0; x.len() / padded(linear.inputs) * padded(linear.outputs)];
     panels.multiply(Isa::detect(), x, &mut y);
     y
@@ -139,7 +141,7 @@ fn attention(golden: &Golden, f: usize, function: AttnFunc, head: usize, step: u
         output: None,
         add_condition_after: false,
     };
-    let layer = Layer::pack(0, layer, &sizes).unwrap();
+    let layer = Layer::pack(0, layer, &sizes, Precision::F32).unwrap();
     let (strips, keys) = layer.pattern.extent(context, states);
     let triple = multiply(&c_attn, &pad(&x, width));
     let mut attended = vec![0.0; batch * context * padded(state)];
@@ -216,7 +218,7 @@ fn transformer(golden: &Golden, functions: &[u64]) {
         output: Some((0..width * width).map(|i| if i / width == i % width { 1.0 } else { 0.0 }).collect()),
         add_condition_after: false,
     };
-    let mut decoder = Decoder::new(weights, layers).unwrap();
+    let mut decoder = Decoder::new(weights, layers, Precision::F32).unwrap();
     let (x, encoder) = (golden.floats("in.x"), golden.has("in.enc").then(|| golden.floats("in.enc")));
     let batch = x.len() / (context * width);
     let start = vec![0.0; batch * width];

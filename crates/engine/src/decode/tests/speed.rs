@@ -53,7 +53,7 @@ fn decode_speed() {
 
 /// GB/s of one product with a matrix of as many weights as the model has.
 fn reading() -> f64 {
-    let panels = Panels::pack(1024, 2560, &[], |i, o| (i + o) as f32);
+    let panels = Panels::pack([1024, 2560], &[], Precision::F32, |i, o| (i + o) as f32);
     let (x, mut y) = (vec![1.0; 1024], vec![0.0; 2560]);
     let mut best = f64::MAX;
     for _ in 0..20 {
@@ -68,7 +68,7 @@ fn reading() -> f64 {
 pub(crate) fn product_in_cache() -> f64 {
     let n = &mut Numbers(5);
     let w = n.many(128 * 32, 1.0);
-    let panels = Panels::pack(128, 32, &[], |i, o| w[i * 32 + o]);
+    let panels = Panels::pack([128, 32], &[], Precision::F32, |i, o| w[i * 32 + o]);
     let (x, mut y) = (n.many(12 * 128, 1.0), vec![0.0; 12 * 32]);
     let mut best = f64::MAX;
     for _ in 0..20 {

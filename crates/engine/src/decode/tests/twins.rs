@@ -32,7 +32,7 @@ fn kernels_agree_with_the_scalar_twin() {
     for _ in 0..60 {
         let (count, inputs, outputs) = (1 + n.below(14), 1 + n.below(50), 1 + n.below(200));
         let (w, b) = (n.many(inputs * outputs, 1.0), n.many(outputs, 1.0));
-        let panels = Panels::pack(inputs, outputs, &b, |i, o| w[i * outputs + o]);
+        let panels = Panels::pack([inputs, outputs], &b, Precision::F32, |i, o| w[i * outputs + o]);
         let x = rows(&mut n, count, inputs);
         same_everywhere(&format!("product {count} x {inputs} x {outputs}"), |isa| {
             let mut y = vec![f32::NAN; count * padded(outputs)];
