@@ -15,16 +15,16 @@
 //! The way of a step: `window` (what was begun) → `decoder` (inputs, chunks, logits) → `layer` (one residual block) → `panels` (products), `norm`,
 //! `activation`, `attention` over `cache`, whose places `pattern` gives; all kernels stand on `lanes`.
 
-mod activation;
 mod attention;
 mod cache;
 mod decoder;
 mod layer;
+mod matrix;
 mod norm;
-mod panels;
 mod pattern;
 mod precision;
 mod probe;
+mod product;
 mod weights;
 mod window;
 
