@@ -7,9 +7,10 @@
 //! |---|---|---|
 //! | [`conv`] | dilated convolution and its gradients | `[batch, channels, time]`, weights `[out, in, tap]` |
 //! | [`spectral`] | distance of magnitude spectrograms and its gradient | clips `[batch, time]`, spectra `[frame, bin]` |
-//! | [`product`] | products of rows with weights, and their gradients | rows of channels, weights `[in, out]` |
+//! | [`product`] | products of rows with weights, and their gradients, in `f32` or bfloat16 | rows of channels, weights `[in, out]` |
 //! | [`rows`] | layer norm, QuickGELU and cross-entropy, and their gradients | rows of channels |
 //! | [`attention`] | factorised attention over whole sequences, and its gradient | `[batch, time, channels]` |
+//! | [`block`] | a transformer's residual block and its gradient, as one piece of work | rows of channels |
 //! | [`decode`] | logits of the next token, with caches | rows of channels, padded to 16; weights in panels |
 //! | `lanes` | the vectors under all kernels but the FFT's | blocks of 16 floats |
 //!
@@ -47,6 +48,7 @@
 //! Tasks run in the current `rayon` pool, and each gets its own `&mut` chunk of the result.
 
 pub mod attention;
+pub mod block;
 pub mod conv;
 pub mod decode;
 mod error;
@@ -56,6 +58,7 @@ mod fixtures;
 mod lanes;
 pub mod machine;
 mod memory;
+mod numbers;
 pub mod product;
 pub mod rows;
 pub mod spectral;
@@ -65,3 +68,4 @@ mod tests;
 
 pub use error::EngineError;
 pub use memory::keep_freed_memory;
+pub use numbers::Numbers;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use crate::lanes::{Block, Isa, Kernel, LANES, Simd};
-use crate::product;
+use crate::{Numbers, product};
 
 /// Times that a measurement is repeated; the best counts.
 const RUNS: usize = 7;
@@ -31,7 +31,7 @@ pub fn product_rate() -> f64 {
     const SIDE: usize = 1024;
     let x: Vec<f32> = (0..SIDE * SIDE).map(|i| (i % 7) as f32 - 3.0).collect();
     let seconds = best(|| {
-        black_box(product::linear(black_box(&x), &x, &x[..SIDE], SIDE).ok());
+        black_box(product::linear(black_box(&x), &x, &x[..SIDE], SIDE, Numbers::F32).ok());
     });
     2e-9 * (SIDE as f64).powi(3) / seconds
 }

@@ -4,10 +4,13 @@
 
 #![allow(unsafe_code)]
 
+use std::borrow::Cow;
+
 use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
 
-use crate::EngineError;
+use crate::numbers::round_to_bf16;
+use crate::{EngineError, Numbers};
 
 /// Rows whose sum one task makes.
 const TASK: usize = 256;
@@ -33,8 +36,17 @@ impl<'a> Matrix<'a> {
     }
 }
 
+fn rounded(values: &[f32], numbers: Numbers) -> Cow<'_, [f32]> {
+    match numbers {
+        Numbers::F32 => Cow::Borrowed(values),
+        Numbers::Bf16 => Cow::Owned(values.iter().map(|v| round_to_bf16(*v)).collect()),
+    }
+}
+
 /// `out = lhs · rhs`, plus what `out` holds if `add`.
-fn multiply(lhs: Matrix<'_>, rhs: Matrix<'_>, out: &mut [f32], add: bool) {
+fn multiply(lhs: Matrix<'_>, rhs: Matrix<'_>, out: &mut [f32], add: bool, numbers: Numbers) {
+    let (left, right) = (rounded(lhs.values, numbers), rounded(rhs.values, numbers));
+    let (lhs, rhs) = (Matrix { values: &left, ..lhs }, Matrix { values: &right, ..rhs });
     let ([m, k], [inner, n]) = (lhs.shape, rhs.shape);
     let fits = |values: &[f32], rows: usize, columns: usize| rows.checked_mul(columns) == Some(values.len());
     assert!(k == inner && fits(lhs.values, m, k) && fits(rhs.values, k, n) && fits(out, m, n));
@@ -92,14 +104,14 @@ fn size(inputs: usize, outputs: usize) -> Result<usize, EngineError> {
 ///
 /// # Errors
 /// If the lengths don't fit each other.
-pub fn linear(x: &[f32], w: &[f32], b: &[f32], inputs: usize) -> Result<Vec<f32>, EngineError> {
+pub fn linear(x: &[f32], w: &[f32], b: &[f32], inputs: usize, numbers: Numbers) -> Result<Vec<f32>, EngineError> {
     let (count, outputs) = (rows("x", x, inputs)?, b.len());
     let w = weight(w, inputs, outputs)?;
     let mut y = Vec::with_capacity(count * outputs);
     for _ in 0..count {
         y.extend_from_slice(b);
     }
-    multiply(Matrix::new(x, [count, inputs]), w, &mut y, true);
+    multiply(Matrix::new(x, [count, inputs]), w, &mut y, true, numbers);
     Ok(y)
 }
 
@@ -107,11 +119,11 @@ pub fn linear(x: &[f32], w: &[f32], b: &[f32], inputs: usize) -> Result<Vec<f32>
 ///
 /// # Errors
 /// If the lengths don't fit each other.
-pub fn linear_grad_input(w: &[f32], grad: &[f32], outputs: usize) -> Result<Vec<f32>, EngineError> {
+pub fn linear_grad_input(w: &[f32], grad: &[f32], outputs: usize, numbers: Numbers) -> Result<Vec<f32>, EngineError> {
     let count = rows("grad", grad, outputs)?;
     let inputs = rows("w", w, outputs)?;
     let mut x = vec![0.0; count * inputs];
-    multiply(Matrix::new(grad, [count, outputs]), weight(w, inputs, outputs)?.transposed(), &mut x, false);
+    multiply(Matrix::new(grad, [count, outputs]), weight(w, inputs, outputs)?.transposed(), &mut x, false, numbers);
     Ok(x)
 }
 
@@ -123,6 +135,7 @@ pub fn linear_grad_weight(
     x: &[f32],
     grad: &[f32],
     [inputs, outputs]: [usize; 2],
+    numbers: Numbers,
 ) -> Result<(Vec<f32>, Vec<f32>), EngineError> {
     let count = rows("x", x, inputs)?;
     if rows("grad", grad, outputs)? != count {
@@ -130,7 +143,7 @@ pub fn linear_grad_weight(
         return Err(EngineError::Length { name, expected: count.saturating_mul(outputs), found: grad.len() });
     }
     let mut w = vec![0.0; size(inputs, outputs)?];
-    multiply(Matrix::new(x, [count, inputs]).transposed(), Matrix::new(grad, [count, outputs]), &mut w, false);
+    multiply(Matrix::new(x, [count, inputs]).transposed(), Matrix::new(grad, [count, outputs]), &mut w, false, numbers);
     let sums: Vec<Vec<f32>> = grad
         .par_chunks(TASK * outputs)
         .map(|rows| {
@@ -178,16 +191,16 @@ mod tests {
             let (x, w, b) = (values(count * inputs, seed), values(inputs * outputs, seed + 1), values(outputs, seed + 2));
             let grad = values(count * outputs, seed + 3);
             let double = |v: f32| f64::from(v);
-            let y = linear(&x, &w, &b, inputs).unwrap();
+            let y = linear(&x, &w, &b, inputs, Numbers::F32).unwrap();
             close(&y, (0..count * outputs).map(|at| {
                 let (r, o) = (at / outputs, at % outputs);
                 double(b[o]) + (0..inputs).map(|i| double(x[r * inputs + i]) * double(w[i * outputs + o])).sum::<f64>()
             }));
-            close(&linear_grad_input(&w, &grad, outputs).unwrap(), (0..count * inputs).map(|at| {
+            close(&linear_grad_input(&w, &grad, outputs, Numbers::F32).unwrap(), (0..count * inputs).map(|at| {
                 let (r, i) = (at / inputs, at % inputs);
                 (0..outputs).map(|o| double(grad[r * outputs + o]) * double(w[i * outputs + o])).sum()
             }));
-            let (gw, gb) = linear_grad_weight(&x, &grad, [inputs, outputs]).unwrap();
+            let (gw, gb) = linear_grad_weight(&x, &grad, [inputs, outputs], Numbers::F32).unwrap();
             close(&gw, (0..inputs * outputs).map(|at| {
                 let (i, o) = (at / outputs, at % outputs);
                 (0..count).map(|r| double(x[r * inputs + i]) * double(grad[r * outputs + o])).sum()
@@ -198,11 +211,11 @@ mod tests {
 
     #[test]
     fn lengths_that_do_not_fit_are_refused() {
-        assert!(linear(&[0.0; 5], &[0.0; 6], &[0.0; 3], 2).is_err());
-        assert!(linear(&[0.0; 4], &[0.0; 5], &[0.0; 3], 2).is_err());
-        assert!(linear_grad_weight(&[0.0; 4], &[0.0; 9], [2, 3]).is_err());
+        assert!(linear(&[0.0; 5], &[0.0; 6], &[0.0; 3], 2, Numbers::F32).is_err());
+        assert!(linear(&[0.0; 4], &[0.0; 5], &[0.0; 3], 2, Numbers::F32).is_err());
+        assert!(linear_grad_weight(&[0.0; 4], &[0.0; 9], [2, 3], Numbers::F32).is_err());
         // Sizes whose product wraps to the number of values.
-        assert!(linear_grad_weight(&[], &[], [1 << 32, 1 << 32]).is_err());
-        assert!(linear(&[], &[], &[], 1 << 32).is_ok_and(|y| y.is_empty()));
+        assert!(linear_grad_weight(&[], &[], [1 << 32, 1 << 32], Numbers::F32).is_err());
+        assert!(linear(&[], &[], &[], 1 << 32, Numbers::F32).is_ok_and(|y| y.is_empty()));
     }
 }

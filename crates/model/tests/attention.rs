@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use burn::tensor::{Device, Tensor, TensorData};
+use orchestrion_engine::Numbers;
 use orchestrion_model::condition::Labels;
 use orchestrion_model::nn::Random;
 use orchestrion_model::nn::attention::{Attention, AttentionSizes, AttnFunc};
@@ -31,9 +32,9 @@ fn the_front_of_a_sequence_does_not_see_what_follows() {
     let (whole, encoder) = (noise([2, 20, 6], random), noise([2, 7, 6], random));
     for func in FUNCTIONS {
         let layer = Attention::init(func, sizes, 0.5, 0.5, random, &Device::flex());
-        let all = layer.forward(whole.clone(), Some(&encoder));
+        let all = layer.forward(whole.clone(), Some(&encoder), Numbers::F32);
         for time in [4, 8, 16] {
-            let front = layer.forward(whole.clone().narrow(1, 0, time), Some(&encoder));
+            let front = layer.forward(whole.clone().narrow(1, 0, time), Some(&encoder), Numbers::F32);
             let apart = (front - all.clone().narrow(1, 0, time)).abs().max().into_scalar::<f32>();
             assert!(apart < 1e-5, "{func:?}: {time} of 20 positions differ by {apart}");
         }

@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used)]
 
 use burn::tensor::{Device, Tensor, TensorData};
+use orchestrion_engine::Numbers;
 use orchestrion_model::codec::{Bandwidth, VqVae, VqVaeConfig, loss};
 use orchestrion_model::condition::{Labels, LabelsConfig, Naming, TimingConfig, UpperConfig};
 use orchestrion_model::nn::attention::{Attention, AttentionSizes, AttnFunc};
 use orchestrion_model::nn::resnet::ResnetConfig;
 use orchestrion_model::nn::transformer::TransformerConfig;
-use orchestrion_model::nn::{Parameters, Random, each_parameter, move_to};
+use orchestrion_model::nn::{Parameters, Random, Work, each_parameter, move_to, with_kernels};
 use orchestrion_model::prior::{LyricsConfig, Prior, PriorConfig, token_tensor};
 
 /// Lengths of the steps along a parameter: a long one crosses kinks of ReLUs, a short one drowns in rounding. Where a kink
@@ -272,7 +273,7 @@ fn attention_gradients_are_the_slopes_of_its_output() {
         let (x, states) = (normals(2 * 16 * 6, random), normals(2 * 5 * 6, random));
         let forward = |layer: &Attention, device: &Device| {
             let tensor = |values: &[f32], n| Tensor::from_data(TensorData::new(values.to_vec(), [2, n, 6]), device);
-            layer.forward(tensor(&x, 16), Some(&tensor(&states, 5)))
+            layer.forward(tensor(&x, 16), Some(&tensor(&states, 5)), Numbers::F32)
         };
         check(&mut Attention::init(func, sizes, 0.6, 0.6, random, &Device::flex()), forward, |_| false);
     }
@@ -335,5 +336,68 @@ fn lyric_prior_gradients_are_the_slopes_of_its_logits_and_loss() {
         // Of the stack in front of the layer that attends to words, the first layer is enough.
         let between = |name: &str| (1..15).any(|d| name.contains(&format!("_attn_mods.{d}.")));
         check(&mut prior, forward, |name| !separate && between(name));
+    }
+}
+
+/// Output and gradients of every parameter and of both inputs of a transformer.
+fn trained(config: &TransformerConfig, time: usize, work: Work) -> Vec<(String, Vec<f32>)> {
+    let (random, device) = (&mut Random::new(10), training());
+    let mut stack = config.init(random, &device).unwrap();
+    // Nothing is silent, no norm is plain.
+    each_parameter(&mut stack, |_, mut p| {
+        let values = p.values().into_iter().map(|v| v + 0.1 * random.normal()).collect();
+        p.set(values, &device, true);
+    });
+    stack.work = work;
+    let mut leaf = |n: usize| {
+        let values = normals(2 * n * config.width, random);
+        Tensor::<3>::from_data(TensorData::new(values, [2, n, config.width]), &device).require_grad()
+    };
+    let (x, states, weights) = (leaf(time), leaf(5), leaf(time).detach());
+    let y = with_kernels(work.kernels, || stack.forward(x.clone(), Some(&states)));
+    let mut found = (y.clone() * weights).sum().backward();
+    let values = |t: Tensor<3>| t.into_data().iter::<f32>().collect::<Vec<f32>>();
+    let mut all = vec![("output".to_owned(), values(y)), ("input".to_owned(), values(x.grad(&found).unwrap()))];
+    all.extend(states.grad(&found).map(|g| ("encoder".to_owned(), values(g))));
+    each_parameter(&mut stack, |name, p| all.push((name.to_owned(), p.take_gradient(&mut found).unwrap())));
+    all
+}
+
+#[test]
+fn kernels_and_burn_s_own_operations_give_the_same_gradients() {
+    // Orders that have all functions among their layers; 12 has its attention to words in layer 15.
+    for (attn_order, depth, scaled) in
+        [(0, 2, false), (9, 4, true), (4, 2, false), (3, 2, true), (6, 4, false), (12, 16, true)]
+    {
+        let config = TransformerConfig {
+            width: 20,
+            depth,
+            heads: 3,
+            context: 32,
+            blocks: 4,
+            attn_order,
+            spread: 2,
+            prime: 6,
+            attention_width: 0.75,
+            mlp_width: 1.5,
+            init_scale: 8.0,
+            zero_out: false,
+            residual_scale: scaled,
+        };
+        // Whole windows, and the front of one.
+        for time in [32, 24] {
+            let fast = trained(&config, time, Work::default());
+            let slow = trained(&config, time, Work { kernels: false, ..Work::default() });
+            assert_eq!(fast.len(), slow.len());
+            for ((name, ours), (_, theirs)) in fast.iter().zip(&slow) {
+                let most = theirs.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+                assert!(most > 0.0 && ours.len() == theirs.len(), "order {attn_order}, {name}: nothing");
+                for (a, b) in ours.iter().zip(theirs) {
+                    assert!((a - b).abs() <= 1e-4 * most, "order {attn_order}, {name}: {a} for {b}, largest {most}");
+                }
+            }
+            let again = trained(&config, time, Work { recompute: true, ..Work::default() });
+            assert_eq!(fast, again, "order {attn_order}: computed again");
+        }
     }
 }

@@ -74,7 +74,7 @@ impl AttentionShape {
         self.heads * self.head_width
     }
 
-    fn validate(&self) -> Result<(), EngineError> {
+    pub(crate) fn validate(&self) -> Result<(), EngineError> {
         let Self { func, time, block, prime, .. } = *self;
         let bad = |what: String| Err(EngineError::Request(format!("{what}; hint: check the transformer's sizes")));
         if self.batch * time * self.state() == 0 {

@@ -31,9 +31,10 @@ pub fn quick_gelu_grad(x: &[f32], grad: &[f32]) -> Result<Vec<f32>, EngineError>
     Ok(out)
 }
 
-struct Forward<'a> {
-    x: &'a [f32],
-    y: &'a mut [f32],
+/// QuickGELU of every value.
+pub(crate) struct Forward<'a> {
+    pub x: &'a [f32],
+    pub y: &'a mut [f32],
 }
 
 impl Kernel for Forward<'_> {
@@ -56,12 +57,13 @@ struct Backward<'a> {
     out: &'a mut [f32],
 }
 
-/// `s + 1.702 x s (1 - s)`, times the gradient.
+/// `x s`, and `s + 1.702 x s (1 - s)` times the gradient.
 #[inline(always)]
-fn slope<S: Simd>(simd: S, x: S::V, grad: S::V) -> S::V {
+fn both<S: Simd>(simd: S, x: S::V, grad: S::V) -> (S::V, S::V) {
     let s = sigmoid(simd, x);
-    let bend = simd.mul(simd.mul(x, simd.splat(STEEPNESS)), simd.mul(s, simd.sub(simd.splat(1.0), s)));
-    simd.mul(grad, simd.add(s, bend))
+    let value = simd.mul(x, s);
+    let bend = simd.mul(simd.mul(value, simd.splat(STEEPNESS)), simd.sub(simd.splat(1.0), s));
+    (value, simd.mul(grad, simd.add(s, bend)))
 }
 
 impl Kernel for Backward<'_> {
@@ -73,8 +75,34 @@ impl Kernel for Backward<'_> {
         let (grad, grad_end) = self.grad.as_chunks::<LANES>();
         let (out, out_end) = self.out.as_chunks_mut::<LANES>();
         for ((x, grad), out) in x.iter().zip(grad).zip(out) {
-            simd.store(slope(simd, simd.load(x), simd.load(grad)), out);
+            simd.store(both(simd, simd.load(x), simd.load(grad)).1, out);
         }
-        store_end(simd, slope(simd, load_end(simd, x_end, 0.0), load_end(simd, grad_end, 0.0)), out_end);
+        store_end(simd, both(simd, load_end(simd, x_end, 0.0), load_end(simd, grad_end, 0.0)).1, out_end);
+    }
+}
+
+/// QuickGELU of every value, and its slope times a gradient, in the gradient's place.
+pub(crate) struct Both<'a> {
+    pub x: &'a [f32],
+    pub y: &'a mut [f32],
+    pub grad: &'a mut [f32],
+}
+
+impl Kernel for Both<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (x, x_end) = self.x.as_chunks::<LANES>();
+        let (y, y_end) = self.y.as_chunks_mut::<LANES>();
+        let (grad, grad_end) = self.grad.as_chunks_mut::<LANES>();
+        for ((x, y), grad) in x.iter().zip(y).zip(grad) {
+            let (value, slope) = both(simd, simd.load(x), simd.load(grad));
+            simd.store(value, y);
+            simd.store(slope, grad);
+        }
+        let (value, slope) = both(simd, load_end(simd, x_end, 0.0), load_end(simd, grad_end, 0.0));
+        store_end(simd, value, y_end);
+        store_end(simd, slope, grad_end);
     }
 }

@@ -11,8 +11,9 @@ mod norm;
 mod tests;
 
 pub use cross_entropy::{cross_entropy, cross_entropy_grad};
+pub(crate) use gelu::{Both as GeluBoth, Forward as GeluForward};
 pub use gelu::{quick_gelu, quick_gelu_grad};
-pub(crate) use norm::EPSILON;
+pub(crate) use norm::{Backward as NormBackward, EPSILON, Forward as NormForward};
 pub use norm::{NormGradients, layer_norm, layer_norm_grad};
 
 use crate::EngineError;

@@ -73,12 +73,13 @@ pub fn layer_norm_grad(
     Ok(NormGradients { x: out, gain: total, bias })
 }
 
-struct Forward<'a> {
-    x: &'a [f32],
-    gain: &'a [f32],
-    bias: &'a [f32],
-    y: &'a mut [f32],
-    moments: &'a mut [Moments],
+/// Norms rows `[rows, width]`.
+pub(crate) struct Forward<'a> {
+    pub x: &'a [f32],
+    pub gain: &'a [f32],
+    pub bias: &'a [f32],
+    pub y: &'a mut [f32],
+    pub moments: &'a mut [Moments],
 }
 
 impl Kernel for Forward<'_> {
@@ -120,14 +121,15 @@ impl Kernel for Forward<'_> {
     }
 }
 
-struct Backward<'a> {
-    x: &'a [f32],
-    gain: &'a [f32],
-    moments: &'a [Moments],
-    grad: &'a [f32],
-    out: &'a mut [f32],
-    /// The gains' gradient, then the bias's, of these rows.
-    sums: &'a mut [f32],
+/// The gradient of the rows.
+pub(crate) struct Backward<'a> {
+    pub x: &'a [f32],
+    pub gain: &'a [f32],
+    pub moments: &'a [Moments],
+    pub grad: &'a [f32],
+    pub out: &'a mut [f32],
+    /// The gains' gradient, then the bias's, to which those of these rows are added.
+    pub sums: &'a mut [f32],
 }
 
 impl Kernel for Backward<'_> {

@@ -5,6 +5,7 @@ use super::dense::Linear;
 use super::{Parameters, Random, Visitor, ops};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
+use orchestrion_engine::Numbers;
 use orchestrion_engine::attention::AttentionShape;
 pub use orchestrion_engine::decode::AttnFunc;
 
@@ -62,18 +63,23 @@ impl Attention {
         }
     }
 
+    /// Sizes of the attention of whole windows, if it is of the functions that have a kernel.
+    pub(super) fn shape(&self, batch: usize, time: usize) -> Option<AttentionShape> {
+        let AttentionSizes { state, heads, block, prime, .. } = self.sizes;
+        let own = !matches!(self.func, AttnFunc::Summary | AttnFunc::SpreadSummary | AttnFunc::Encoder);
+        own.then_some(AttentionShape { func: self.func, batch, time, heads, head_width: state / heads, block, prime })
+    }
+
     /// `[batch, time, width]` to the same shape; `time` is a multiple of the block but for dense, prime and encoder
     /// attention. The last attends to `encoder`, `[batch, encoder positions, width]`; without one it adds its bias alone.
-    pub fn forward(&self, x: Tensor<3>, encoder: Option<&Tensor<3>>) -> Tensor<3> {
+    /// Projections multiply in `numbers`.
+    pub fn forward(&self, x: Tensor<3>, encoder: Option<&Tensor<3>>, numbers: Numbers) -> Tensor<3> {
         let [batch, time, _] = x.dims();
         let AttentionSizes { state, blocks: all, block, spread, prime, .. } = self.sizes;
         let (blocks, device) = (time / block, x.device());
-        let projected = self.c_attn.forward(x);
-        let own_kernel = !matches!(self.func, AttnFunc::Summary | AttnFunc::SpreadSummary | AttnFunc::Encoder);
-        if own_kernel && ops::has_kernels(&device) {
-            let AttentionSizes { heads, .. } = self.sizes;
-            let shape = AttentionShape { func: self.func, batch, time, heads, head_width: state / heads, block, prime };
-            return self.c_proj.forward(ops::attention(projected, shape));
+        let projected = self.c_attn.forward(x, numbers);
+        if let Some(shape) = self.shape(batch, time).filter(|_| ops::has_kernels(&device)) {
+            return self.c_proj.forward(ops::attention(projected, shape), numbers);
         }
         let part = |i: usize| projected.clone().narrow(2, i * state, state);
         let rows = |x: Tensor<3>| x.reshape([batch * blocks, block, state]);
@@ -100,7 +106,7 @@ impl Attention {
             AttnFunc::SpreadSummary => self.summarise(part(0), part(1), part(2), blocks.min(all - 1), spread),
             AttnFunc::Encoder => match (&self.c_enc_kv, encoder) {
                 (Some(project), Some(encoder)) => {
-                    let both = project.forward(encoder.clone());
+                    let both = project.forward(encoder.clone(), numbers);
                     self.attend(projected, both.clone().narrow(2, 0, state), both.narrow(2, state, state), None)
                 }
                 _ => Tensor::zeros([batch, time, state], &device),
@@ -110,7 +116,7 @@ impl Attention {
                 self.attend(part(0), part(1).narrow(1, 0, seen), part(2).narrow(1, 0, seen), later(time, seen, &device))
             }
         };
-        self.c_proj.forward(a)
+        self.c_proj.forward(a, numbers)
     }
 
     /// Every position sees `last` zero keys and values, and the `last` positions of each of the first `rows` blocks as far

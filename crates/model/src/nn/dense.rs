@@ -3,6 +3,7 @@
 use super::{Parameter, Parameters, Random, Visitor, ops};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use orchestrion_engine::Numbers;
 
 /// Normal values with the given deviation.
 pub(crate) fn normal(shape: [usize; 2], deviation: f64, random: &mut Random, device: &Device) -> Tensor<2> {
@@ -28,10 +29,10 @@ impl Linear {
         Self { w: normal(shape, deviation, random, device), b: Tensor::zeros([shape[1]], device) }
     }
 
-    /// `[batch, time, in]` to `[batch, time, out]`.
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    /// `[batch, time, in]` to `[batch, time, out]`; kernels multiply in `numbers`.
+    pub fn forward(&self, x: Tensor<3>, numbers: Numbers) -> Tensor<3> {
         if ops::has_kernels(&x.device()) {
-            return ops::linear(x, self.w.clone(), self.b.clone());
+            return ops::linear(x, self.w.clone(), self.b.clone(), numbers);
         }
         let [batch, time, inputs] = x.dims();
         let [_, outputs] = self.w.dims();

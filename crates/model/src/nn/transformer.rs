@@ -2,9 +2,10 @@
 
 use super::attention::{Attention, AttentionSizes, AttnFunc};
 use super::dense::{Linear, Norm, quick_gelu};
-use super::{Parameters, Random, Visitor};
+use super::{Parameters, Random, Visitor, Work, ops};
 use crate::ModelError;
 use burn::tensor::{Device, Tensor};
+use orchestrion_engine::block::BlockShape;
 use serde::{Deserialize, Serialize};
 
 /// Sizes of a transformer.
@@ -159,7 +160,8 @@ impl TransformerConfig {
 
     /// A transformer without its layers.
     pub(crate) fn hollow(&self) -> Transformer {
-        Transformer { layers: Vec::new(), scale: if self.residual_scale { 1.0 / self.depth as f64 } else { 1.0 } }
+        let scale = if self.residual_scale { 1.0 / self.depth as f64 } else { 1.0 };
+        Transformer { layers: Vec::new(), scale, work: Work::default() }
     }
 
     /// Layer `d` with random weights, of sizes that were checked.
@@ -203,15 +205,28 @@ pub(crate) struct Layer {
 pub struct Transformer {
     pub(crate) layers: Vec<Layer>,
     pub(crate) scale: f64,
+    /// How it is trained.
+    pub work: Work,
 }
 
 impl Transformer {
     /// `[batch, time, width]` to the same shape; `encoder` is what encoder attention attends to, see [`Attention::forward`].
     pub fn forward(&self, mut x: Tensor<3>, encoder: Option<&Tensor<3>>) -> Tensor<3> {
+        let Work { numbers, recompute, .. } = self.work;
+        let [batch, time, width] = x.dims();
         for layer in &self.layers {
-            let a = layer.attn.forward(layer.ln_0.forward(x.clone()), encoder);
-            let h = quick_gelu(layer.c_fc.forward(layer.ln_1.forward(x.clone() + a.clone())));
-            let y = a + layer.c_proj.forward(h);
+            let Layer { attn, ln_0, c_fc, c_proj, ln_1 } = layer;
+            if let Some(attention) = attn.shape(batch, time).filter(|_| ops::has_kernels(&x.device())) {
+                let shape =
+                    BlockShape { attention, width, hidden: c_fc.b.dims()[0], scale: self.scale as f32, numbers };
+                let norms = [ln_0, ln_1].map(|norm| [&norm.weight, &norm.bias]);
+                let projections = [&attn.c_attn, &attn.c_proj, c_fc, c_proj].map(|linear| (&linear.w, &linear.b));
+                x = ops::residual_block(x, norms, projections, shape, recompute);
+                continue;
+            }
+            let a = attn.forward(ln_0.forward(x.clone()), encoder, numbers);
+            let h = quick_gelu(c_fc.forward(ln_1.forward(x.clone() + a.clone()), numbers));
+            let y = a + c_proj.forward(h, numbers);
             x = x + if self.scale == 1.0 { y } else { y.mul_scalar(self.scale) };
         }
         x

@@ -3,6 +3,7 @@
 use super::{Prior, token_tensor};
 use crate::ModelError;
 use crate::condition::{Labels, Span};
+use crate::nn::with_kernels;
 use burn::tensor::{Int, Tensor, TensorData};
 use orchestrion_data::lyrics::window;
 
@@ -48,7 +49,10 @@ impl Prior {
             None => (self.network.start(labels.len()), None),
         };
         let upper = match (&self.upper, upper) {
-            (Some(network), Some(codes)) => Some(network.forward(self.upper_codes(codes, labels.len(), time)?)),
+            (Some(network), Some(codes)) => {
+                let codes = self.upper_codes(codes, labels.len(), time)?;
+                Some(with_kernels(self.work().kernels, || network.forward(codes)))
+            }
             (None, _) => None,
             (Some(_), None) => {
                 let level = config.level;
@@ -65,7 +69,7 @@ impl Prior {
             positions: positions.map(|p| self.behind_lyrics(p)),
             encoder: self.encoder.as_ref().zip(lyrics.as_ref()).map(|(encoder, lyrics)| {
                 let rows: Vec<&[u32]> = lyrics.iter().map(Vec::as_slice).collect();
-                encoder.states(token_tensor(&rows, &self.device()))
+                with_kernels(self.work().kernels, || encoder.states(token_tensor(&rows, &self.device())))
             }),
             lyrics,
         })

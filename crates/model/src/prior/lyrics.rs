@@ -10,7 +10,7 @@ use burn::tensor::{Device, Int, Tensor};
 /// A transformer over the words of a window, trained to tell each character from those before it.
 #[derive(Debug, Clone)]
 pub(crate) struct LyricEncoder {
-    network: Autoregressive,
+    pub(crate) network: Autoregressive,
     /// Its width to the prior's.
     project: Linear,
     norm: Norm,
@@ -38,7 +38,7 @@ impl LyricEncoder {
     pub(crate) fn states(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
         let [batch, _] = tokens.dims();
         let h = self.network.forward(tokens, self.network.start(batch), None, None);
-        self.norm.forward(self.project.forward(h))
+        self.norm.forward(self.project.forward(h, self.network.transformer.work.numbers))
     }
 
     /// Logits of the lyric tokens themselves, `[batch, tokens, vocabulary]`, of its states.

@@ -5,7 +5,7 @@ use super::lyrics::LyricEncoder;
 use super::{Conditions, PriorConfig};
 use crate::ModelError;
 use crate::condition::{LabelEmbedding, UpperConditioner};
-use crate::nn::{Parameters, Random, Visitor, ops};
+use crate::nn::{Parameters, Random, Visitor, Work, ops, with_kernels};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -70,12 +70,27 @@ impl Prior {
         self.network.pos_emb.device()
     }
 
+    /// Sets how the transformers are trained.
+    pub fn set_work(&mut self, work: Work) {
+        self.network.transformer.work = work;
+        if let Some(encoder) = &mut self.encoder {
+            encoder.network.transformer.work = work;
+        }
+    }
+
+    /// How the transformers are trained.
+    pub fn work(&self) -> Work {
+        self.network.transformer.work
+    }
+
     /// Logits `[batch, positions, vocabulary]` of every token given those before it, for music tokens `[batch, time]`. In one
     /// stream with lyrics, those come first, in positions as in the vocabulary.
     pub fn forward(&self, tokens: Tensor<2, Int>, conditions: &Conditions) -> Tensor<3> {
         let Conditions { start, positions, encoder, .. } = conditions;
         let tokens = self.stream(tokens, conditions);
-        self.network.logits(self.network.forward(tokens, start.clone(), positions.as_ref(), encoder.as_ref()))
+        with_kernels(self.work().kernels, || {
+            self.network.logits(self.network.forward(tokens, start.clone(), positions.as_ref(), encoder.as_ref()))
+        })
     }
 
     /// Music tokens as the network counts them, behind the lyrics if they share a stream.
@@ -93,7 +108,7 @@ impl Prior {
     /// Losses on whole windows of music tokens `[batch, time]`.
     pub fn losses(&self, tokens: Tensor<2, Int>, conditions: &Conditions) -> Losses {
         let [_, time] = tokens.dims();
-        let (lyrics, music) = self.all_bits(tokens, conditions);
+        let (lyrics, music) = with_kernels(self.work().kernels, || self.all_bits(tokens, conditions));
         let music = music.mean();
         let (Some(lyrics), Some(config)) = (lyrics, &self.config.lyrics) else {
             return Losses { total: music.clone(), music, lyrics: None };
@@ -107,7 +122,7 @@ impl Prior {
 
     /// Bits of every music token, `[batch, time]`.
     pub fn bits(&self, tokens: Tensor<2, Int>, conditions: &Conditions) -> Tensor<2> {
-        self.all_bits(tokens, conditions).1
+        with_kernels(self.work().kernels, || self.all_bits(tokens, conditions).1)
     }
 
     /// Bits of the lyric tokens and of the music tokens.

@@ -4,6 +4,7 @@ use super::fixture::{Config, Fixture, values};
 use super::probabilities::probabilities;
 use super::sizes;
 use burn::tensor::{Device, Tensor};
+use orchestrion_engine::Numbers;
 use orchestrion_model::nn::Random;
 use orchestrion_model::nn::attention::{Attention, AttentionSizes, AttnFunc};
 use orchestrion_model::nn::transformer::TransformerConfig;
@@ -53,7 +54,7 @@ pub fn compare(fixture: &mut Fixture) {
             |key: String| -> Tensor<3> { fixture.tensor(&key, fixture.shape(&key).try_into().unwrap(), &device) };
         let x = cube(format!("in.f{n}.x"));
         let encoder = (func == AttnFunc::Encoder).then(|| cube(format!("in.f{n}.enc")));
-        let y = layer.forward(x.clone(), encoder.as_ref());
+        let y = layer.forward(x.clone(), encoder.as_ref(), Numbers::F32);
         let seen = probabilities(&mut layer, func, sizes, x, encoder);
         fixture.close(&format!("f{n}.y"), &values(&y), LAYER);
         compare_probabilities(fixture, n, seen);

@@ -2,6 +2,7 @@
 //! at a time, so that what comes out is how much of each was taken.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use orchestrion_engine::Numbers;
 use orchestrion_model::nn::attention::{Attention, AttentionSizes, AttnFunc};
 use orchestrion_model::nn::{Random, each_parameter};
 use std::collections::BTreeMap;
@@ -59,7 +60,7 @@ pub fn probabilities(
             }
             p.set(new, &device, false);
         });
-        let taken = probe.forward(x.clone(), encoder.as_ref()).narrow(2, 0, state);
+        let taken = probe.forward(x.clone(), encoder.as_ref(), Numbers::F32).narrow(2, 0, state);
         let taken = taken.reshape([batch, time, heads, size]).swap_dims(1, 2);
         columns.push(taken.narrow(3, 0, size.min(keys - first)));
     }

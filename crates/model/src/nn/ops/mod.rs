@@ -5,12 +5,14 @@
 //! that refuses one is a bug there. Other devices compute the same with Burn's own operations.
 
 mod attention;
+mod block;
 mod convolution;
 mod product;
 mod rows;
 mod spectrum;
 
 pub(crate) use attention::attention;
+pub(crate) use block::residual_block;
 pub(crate) use convolution::{Taps, convolution};
 pub(crate) use product::linear;
 pub(crate) use rows::{cross_entropy, layer_norm, quick_gelu};
@@ -21,9 +23,10 @@ use burn::backend::TensorMetadata;
 use burn::tensor::{Device, TensorData};
 use burn_flex::FlexTensor;
 
-/// Whether a device is the CPU, which has kernels here; others use Burn's own operations.
+/// Whether kernels serve here: on the CPU, unless [`with_kernels`](super::with_kernels) says otherwise. Burn's own
+/// operations serve elsewhere.
 pub(crate) fn has_kernels(device: &Device) -> bool {
-    matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
+    super::work::kernels() && matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
 }
 
 /// The tensor's floats in row-major order, and its sizes.
