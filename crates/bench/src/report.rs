@@ -30,6 +30,17 @@ impl Machine {
     }
 }
 
+/// The rate of the machine of which a row has a share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Of {
+    /// Operations a second: the work is made of products.
+    #[serde(rename = "gemm_gflop_s")]
+    Products,
+    /// Bytes a second: every weight is read once.
+    #[serde(rename = "read_gb_s")]
+    Reading,
+}
+
 /// One figure.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
@@ -37,20 +48,39 @@ pub struct Row {
     pub name: &'static str,
     /// Median of the runs.
     pub value: f64,
-    /// Unit of the value.
+    /// Unit of the value: seconds of what.
     pub unit: &'static str,
-    /// Share of the machine's rate of products, if the work is made of them.
+    /// Share of the machine's rate.
     pub share: Option<f64>,
-    /// Operations of one run, in GFLOP.
+    /// Which rate that is.
+    pub of: Option<Of>,
+    /// Operations of one run in GFLOP, or bytes that it must read in GB.
     #[serde(skip)]
-    pub gflop: f64,
+    pub work: f64,
 }
 
 impl Row {
-    /// The row with its share of what the machine gives.
+    /// A row whose work is measured against a rate of the machine; it has no name and no share yet.
     #[must_use]
-    pub fn beside(mut self, machine: &Machine) -> Self {
-        self.share = (self.gflop > 0.0).then(|| self.gflop / self.value / machine.gemm_gflop_s);
+    pub fn of(of: Of, unit: &'static str, seconds: f64, work: f64) -> Self {
+        Self { name: "", value: seconds, unit, share: None, of: Some(of), work }
+    }
+
+    /// A row that no rate of the machine measures.
+    #[must_use]
+    pub fn alone(unit: &'static str, seconds: f64) -> Self {
+        Self { name: "", value: seconds, unit, share: None, of: None, work: 0.0 }
+    }
+
+    /// The row with its name, and its share of what the machine gives.
+    #[must_use]
+    pub fn beside(mut self, name: &'static str, machine: &Machine) -> Self {
+        self.name = name;
+        let rate = self.of.map(|of| match of {
+            Of::Products => machine.gemm_gflop_s,
+            Of::Reading => machine.read_gb_s,
+        });
+        self.share = rate.map(|rate| self.work / self.value / rate);
         self
     }
 }

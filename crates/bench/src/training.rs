@@ -1,12 +1,12 @@
 //! Steps of training: forward, backward, optimiser.
 
-use crate::{BenchError, Row, median};
+use crate::{BenchError, Of, Row, codec, median};
 use burn::tensor::{Device, Tensor, TensorData};
-use orchestrion_model::codec::{Bandwidth, CodebookUpdate, LossConfig, VqVaeConfig};
+use orchestrion_engine::Numbers;
+use orchestrion_model::codec::{Bandwidth, CodebookUpdate, LossConfig};
 use orchestrion_model::condition::{Labels, UpperConfig};
-use orchestrion_model::nn::resnet::ResnetConfig;
 use orchestrion_model::nn::transformer::TransformerConfig;
-use orchestrion_model::nn::{Random, move_to};
+use orchestrion_model::nn::{Random, Work, move_to};
 use orchestrion_model::prior::{PriorConfig, token_tensor};
 use orchestrion_train::{Adam, AdamConfig, CodecRecipe, Objective, Restart};
 
@@ -19,23 +19,11 @@ const CROP: usize = 65_536;
 /// # Errors
 /// None that a build of this program should meet.
 pub fn codec_step() -> Result<Row, BenchError> {
-    let (width, depth, embedding) = (64, 8, 64);
-    let config = VqVaeConfig {
-        sample_rate: 44_100,
-        strides: vec![vec![2, 2, 2]],
-        embedding_width: embedding,
-        codebook_size: 2048,
-        width,
-        resnet: resnet(depth, None),
-        multipliers: vec![1],
-        reverse_decoder_dilation: true,
-    };
+    let config = codec::paper();
     let device = Device::flex().autodiff();
     let random = &mut Random::new(1);
     let mut codec = config.init(random, &Device::flex())?;
-    let rows = CROP / 8;
-    let entries = (0..2048 * embedding).map(|_| random.normal()).collect();
-    codec.levels[0].codebook.fill(entries, rows as f32 / 2048.0);
+    codec::fill(&mut codec, random, (CROP / 8) as f32 / 2048.0);
     move_to(&mut codec, &device);
     let samples: Vec<f32> = (0..CROP).map(|_| 0.1 * random.normal()).collect();
     let audio = Tensor::from_data(TensorData::new(samples, [1, 1, CROP]), &device);
@@ -54,33 +42,22 @@ pub fn codec_step() -> Result<Row, BenchError> {
         let level = objective.level(&codec, 0, &audio);
         let gradients = level.loss.backward();
         adam.gather(&mut codec, gradients, 1.0);
-        adam.step(&mut codec, 1e-4, &device);
+        adam.step(&mut codec, 1e-4);
         let book = &mut codec.levels[0].codebook;
         let candidates = book.candidates(&level.seen.rows, random);
         objective.learn(book, &level.seen, &candidates);
     });
-    // Multiply-adds of a sample: residual stacks at a half, a quarter and an eighth of the rate, strided convolutions (the
-    // first one of a single channel), and those at both ends of encoder and decoder.
-    let stack = (depth * 4 * width * width) as f64;
-    let rates = 0.5 + 0.25 + 0.125;
-    let strided = (4 * width * width) as f64;
-    let encoder = stack * rates + 0.5 * (4 * width) as f64 + strided * (0.25 + 0.125) + strided * 0.75 * 0.125;
-    let decoder = stack * rates + strided * rates + strided * 0.75 * 0.125 + (3 * embedding) as f64;
-    let nearest = (2048 * embedding) as f64 / 8.0;
-    let gflop = 2e-9 * CROP as f64 * (3.0 * (encoder + decoder) + nearest);
-    Ok(Row { name: "train.vqvae.l0.f32", value: seconds, unit: "s/step", share: None, gflop })
-}
-
-fn resnet(depth: usize, dilation_cycle: Option<usize>) -> ResnetConfig {
-    ResnetConfig { depth, hidden: 1.0, dilation_growth: 3, dilation_cycle, residual_scale: false }
+    let work = codec::Work::of_a_sample();
+    let gflop = 2e-9 * CROP as f64 * (3.0 * (work.encoder + work.decoder) + work.nearest);
+    Ok(Row::of(Of::Products, "s/step", seconds, gflop))
 }
 
 /// One step of a dense prior: width 512, 12 layers, 8 heads, context 1,024, two windows, vocabulary 2,048, attention as wide
-/// as the model, an MLP of four times the width.
+/// as the model, an MLP of four times the width. Its products multiply in `numbers`.
 ///
 /// # Errors
 /// None that a build of this program should meet.
-pub fn prior_step() -> Result<Row, BenchError> {
+pub fn prior_step(numbers: Numbers) -> Result<Row, BenchError> {
     let transformer = TransformerConfig {
         width: 512,
         depth: 12,
@@ -96,7 +73,7 @@ pub fn prior_step() -> Result<Row, BenchError> {
         spread: 0,
         prime: 0,
     };
-    step("train.prior.512x12.f32", transformer, 2048, None, 2)
+    step(transformer, 2048, None, numbers)
 }
 
 /// One step of the shipped model's upsampler to level 0 (`recipes/tiny/upsampler-0.toml`): two windows of 1,024 tokens.
@@ -119,12 +96,12 @@ pub fn upsampler_step() -> Result<Row, BenchError> {
         spread: 0,
         prime: 0,
     };
-    let upper = UpperConfig { strides: vec![2], codebook_size: 1024, width: 96, resnet: resnet(4, Some(4)) };
-    step("train.upsampler.tiny", transformer, 1024, Some(upper), 2)
+    let upper = UpperConfig { strides: vec![2], codebook_size: 1024, width: 96, resnet: codec::resnet(4, Some(4)) };
+    step(transformer, 1024, Some(upper), Numbers::F32)
 }
 
 /// Multiply-adds of one token in projections, attention and the output table; conditioners, which are small, not counted.
-fn products(t: &TransformerConfig, vocabulary: usize) -> f64 {
+pub(crate) fn products(t: &TransformerConfig, vocabulary: usize) -> f64 {
     let (width, state, block) = (t.width as f64, t.state() as f64, (t.context / t.blocks) as f64);
     let layer = |d: usize| {
         let seen = match (t.attn_order, d % 3) {
@@ -139,13 +116,12 @@ fn products(t: &TransformerConfig, vocabulary: usize) -> f64 {
 }
 
 fn step(
-    name: &'static str,
     transformer: TransformerConfig,
     codebook_size: usize,
     upper: Option<UpperConfig>,
-    batch: usize,
+    numbers: Numbers,
 ) -> Result<Row, BenchError> {
-    let context = transformer.context;
+    let (batch, context) = (2, transformer.context);
     let gflop = 6e-9 * (batch * context) as f64 * products(&transformer, codebook_size);
     let config = PriorConfig {
         level: 0,
@@ -162,6 +138,7 @@ fn step(
     let random = &mut Random::new(1);
     let mut prior = config.init(random, &Device::flex())?;
     move_to(&mut prior, &device);
+    prior.set_work(Work { numbers, ..Work::default() });
     let mut draw = |n: usize, below: usize| -> Vec<Vec<u32>> {
         let token = |r: &mut Random| (r.normal().abs() * 1e4) as u32 % below as u32;
         (0..batch).map(|_| (0..n).map(|_| token(random)).collect()).collect()
@@ -179,7 +156,7 @@ fn step(
         let Ok(conditions) = prior.conditions(&labels, 0, context, above.as_deref()) else { return };
         let gradients = prior.losses(token_tensor(&rows, &device), &conditions).total.backward();
         adam.gather(&mut prior, gradients, 1.0);
-        adam.step(&mut prior, 1e-4, &device);
+        adam.step(&mut prior, 1e-4);
     });
-    Ok(Row { name, value: seconds, unit: "s/step", share: None, gflop })
+    Ok(Row::of(Of::Products, "s/step", seconds, gflop))
 }

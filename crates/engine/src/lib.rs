@@ -6,6 +6,8 @@
 //! | module | what it computes | layout |
 //! |---|---|---|
 //! | [`conv`] | dilated convolution and its gradients | `[batch, channels, time]`, weights `[out, in, tap]` |
+//! | [`conv::stream`] | networks of convolutions over sound of any length, residual blocks in one pass | `[channels, time]` |
+//! | [`nearest`] | nearest entries of a codebook | rows of channels |
 //! | [`spectral`] | distance of magnitude spectrograms and its gradient | clips `[batch, time]`, spectra `[frame, bin]` |
 //! | [`product`] | products of rows with weights, and their gradients, in `f32` or bfloat16 | rows of channels, weights `[in, out]` |
 //! | [`rows`] | layer norm, QuickGELU and cross-entropy, and their gradients | rows of channels |
@@ -58,6 +60,7 @@ mod fixtures;
 mod lanes;
 pub mod machine;
 mod memory;
+pub mod nearest;
 mod numbers;
 pub mod product;
 pub mod rows;

@@ -11,6 +11,21 @@ pub enum Numbers {
     Bf16,
 }
 
+impl Numbers {
+    /// Whether the products of [`product`](crate::product) have an instruction of this processor for them, and so are faster
+    /// than in `f32`.
+    #[must_use]
+    pub fn has_instruction(self) -> bool {
+        match self {
+            Self::F32 => false,
+            #[cfg(target_arch = "x86_64")]
+            Self::Bf16 => crate::product::has_bf16(),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Bf16 => false,
+        }
+    }
+}
+
 /// The nearest bfloat16, ties to even, as the `f32` with its bits; not-a-number stays one.
 pub(crate) fn round_to_bf16(value: f32) -> f32 {
     let bits = value.to_bits();

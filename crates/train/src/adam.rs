@@ -46,15 +46,16 @@ impl Default for AdamConfig {
     }
 }
 
-/// A parameter with its state.
+/// Values of a task: work is cut evenly, whatever the sizes of the parameters.
+const CHUNK: usize = 1 << 14;
+
+/// What the optimiser knows of a parameter, whose values are the model's own.
 #[derive(Debug, Clone, Default)]
 pub struct Slot {
     /// Published name.
     pub name: String,
     /// Sizes.
     pub shape: Vec<usize>,
-    /// The weights.
-    pub value: Vec<f32>,
     /// Mean of the gradient.
     pub mean: Vec<f32>,
     /// Mean of its square.
@@ -82,18 +83,10 @@ impl Adam {
     pub fn new(config: AdamConfig, model: &mut impl Parameters) -> Self {
         let mut slots = Vec::new();
         each_parameter(model, |name, p| {
-            let value = p.values();
-            let zeros = vec![0.0; value.len()];
-            slots.push(Slot {
-                name: name.to_owned(),
-                shape: p.shape(),
-                average: value.clone(),
-                mean: zeros.clone(),
-                square: zeros,
-                gradient: Vec::new(),
-                trained: false,
-                value,
-            });
+            let average = p.values();
+            let (mean, square) = (vec![0.0; average.len()], vec![0.0; average.len()]);
+            let name = name.to_owned();
+            slots.push(Slot { name, shape: p.shape(), mean, square, average, gradient: Vec::new(), trained: false });
         });
         Self { config, slots, updates: 0 }
     }
@@ -102,100 +95,108 @@ impl Adam {
     pub fn gather(&mut self, model: &mut impl Parameters, mut gradients: Gradients, weight: f32) {
         let mut slots = self.slots.iter_mut();
         each_parameter(model, |_, p| {
-            let (Some(slot), Some(gradient)) = (slots.next(), p.take_gradient(&mut gradients)) else { return };
+            let (Some(slot), Some(mut gradient)) = (slots.next(), p.take_gradient(&mut gradients)) else { return };
             slot.trained = true;
+            if weight != 1.0 {
+                gradient.par_chunks_mut(CHUNK).for_each(|chunk| chunk.iter_mut().for_each(|g| *g *= weight));
+            }
             if slot.gradient.is_empty() {
                 slot.gradient = gradient;
-                if weight != 1.0 {
-                    slot.gradient.iter_mut().for_each(|g| *g *= weight);
-                }
             } else {
-                slot.gradient.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += weight * g);
+                let sums = slot.gradient.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK));
+                sums.for_each(|(sum, more)| sum.iter_mut().zip(more).for_each(|(sum, g)| *sum += g));
             }
         });
     }
 
-    /// Norm of the gathered gradient.
+    /// Norm of the gathered gradient. The order of the sum does not depend on the number of threads.
     pub fn gradient_norm(&self) -> f64 {
-        let square: f64 =
-            self.slots.iter().map(|s| s.gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>()).sum();
-        square.sqrt()
+        let square = |chunk: &[f32]| chunk.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>();
+        let chunks = self.slots.par_iter().flat_map(|slot| slot.gradient.par_chunks(CHUNK).map(square));
+        chunks.collect::<Vec<f64>>().iter().sum::<f64>().sqrt()
     }
 
     /// Forgets the gathered gradient.
     pub fn discard(&mut self) {
-        self.slots.iter_mut().for_each(|s| s.gradient.clear());
+        self.slots.iter_mut().for_each(|s| s.gradient = Vec::new());
     }
 
-    /// Takes a step with rate `lr` from the gathered gradient, and writes the weights to the model.
-    pub fn step(&mut self, model: &mut impl Parameters, lr: f64, device: &Device) {
-        let c = &self.config;
-        self.updates += 1;
+    /// Takes a step with rate `lr` from the gathered gradient, changes the model's weights where they are, and gives the
+    /// gradient's norm. If that is not finite, there is no step: the gradient is forgotten.
+    pub fn step(&mut self, model: &mut impl Parameters, lr: f64) -> Option<f64> {
         let norm = self.gradient_norm();
-        let scale = if c.clip > 0.0 { 1.0 / (norm / c.clip).max(1.0) } else { 1.0 } as f32;
-        let t = self.updates.min(i32::MAX as u64) as i32;
-        let rate = (lr * (1.0 - c.beta2.powi(t)).sqrt() / (1.0 - c.beta1.powi(t))) as f32;
-        let (b1, b2, eps, decay) = (c.beta1 as f32, c.beta2 as f32, c.eps as f32, c.weight_decay as f32);
-        let young = f64::from(t + 1) / f64::from(t.saturating_add(10));
-        let mu = if c.ema_warmup { c.ema.min(young) } else { c.ema } as f32;
-        self.slots.par_iter_mut().filter(|s| !s.gradient.is_empty()).for_each(|slot| {
-            let Slot { value, mean, square, average, gradient, .. } = slot;
-            for i in 0..value.len() {
-                let g = gradient[i] * scale;
-                mean[i] = b1 * mean[i] + (1.0 - b1) * g;
-                square[i] = b2 * square[i] + (1.0 - b2) * g * g;
-                value[i] -= rate * (mean[i] / (square[i].sqrt() + eps) + decay * value[i]);
-                average[i] = if mu > 0.0 { mu * average[i] + (1.0 - mu) * value[i] } else { value[i] };
-            }
-        });
-        self.discard();
-        let mut slots = self.slots.iter();
-        each_parameter(model, |_, mut p| {
-            if let Some(slot) = slots.next().filter(|s| s.trained) {
-                p.set(slot.value.clone(), device, true);
-            }
-        });
-    }
-
-    /// Puts the averaged weights into a model (a copy for evaluation, say).
-    pub fn put_average(&self, model: &mut impl Parameters, device: &Device) {
-        self.put(model, device, |slot| &slot.average);
-    }
-
-    /// Puts the weights into a model.
-    pub fn put_weights(&self, model: &mut impl Parameters, device: &Device) {
-        self.put(model, device, |slot| &slot.value);
-    }
-
-    /// Puts back parameters that no gradient reaches (codebooks), as they were read from a checkpoint.
-    pub(crate) fn restore_untrained(&self, model: &mut impl Parameters, device: &Device) {
-        let mut slots = self.slots.iter();
-        each_parameter(model, |_, mut p| {
-            if let Some(slot) = slots.next().filter(|s| !s.trained) {
-                p.set(slot.value.clone(), device, device.is_autodiff());
-            }
-        });
-    }
-
-    /// Takes note of parameters that no gradient reaches, before a checkpoint.
-    pub(crate) fn note_untrained(&mut self, model: &mut impl Parameters) {
+        if !norm.is_finite() {
+            self.discard();
+            return None;
+        }
+        self.updates += 1;
+        let rates = Rates::new(&self.config, self.updates, norm, lr);
         let mut slots = self.slots.iter_mut();
-        each_parameter(model, |_, p| {
-            if let Some(slot) = slots.next().filter(|s| !s.trained) {
-                slot.value = p.values();
-            }
+        each_parameter(model, |_, mut p| {
+            let Some(slot) = slots.next().filter(|slot| !slot.gradient.is_empty()) else { return };
+            let gradient = std::mem::take(&mut slot.gradient);
+            p.update(|values| {
+                let state = slot.mean.par_chunks_mut(CHUNK).zip(slot.square.par_chunks_mut(CHUNK));
+                let state = state.zip(slot.average.par_chunks_mut(CHUNK)).zip(gradient.par_chunks(CHUNK));
+                values.par_chunks_mut(CHUNK).zip(state).for_each(|(value, (((mean, square), average), gradient))| {
+                    rates.step(value, mean, square, average, gradient);
+                });
+            });
         });
+        Some(norm)
     }
 
-    fn put(&self, model: &mut impl Parameters, device: &Device, of: impl Fn(&Slot) -> &Vec<f32>) {
-        let trained = device.is_autodiff();
+    /// Puts the averaged weights into a model (a copy for evaluation, say); what no gradient reaches is its own.
+    pub fn put_average(&self, model: &mut impl Parameters, device: &Device) {
         let mut slots = self.slots.iter();
         each_parameter(model, |_, mut p| {
             if let Some(slot) = slots.next() {
-                let values = if slot.trained { of(slot).clone() } else { p.values() };
-                p.set(values, device, trained);
+                let values = if slot.trained { slot.average.clone() } else { p.values() };
+                p.set(values, device, device.is_autodiff());
             }
         });
+    }
+}
+
+/// The numbers of one step.
+struct Rates {
+    scale: f32,
+    rate: f32,
+    b1: f32,
+    b2: f32,
+    eps: f32,
+    decay: f32,
+    mu: f32,
+}
+
+impl Rates {
+    fn new(c: &AdamConfig, updates: u64, norm: f64, lr: f64) -> Self {
+        let t = updates.min(i32::MAX as u64) as i32;
+        let young = f64::from(t.saturating_add(1)) / f64::from(t.saturating_add(10));
+        Self {
+            scale: if c.clip > 0.0 { 1.0 / (norm / c.clip).max(1.0) } else { 1.0 } as f32,
+            rate: (lr * (1.0 - c.beta2.powi(t)).sqrt() / (1.0 - c.beta1.powi(t))) as f32,
+            b1: c.beta1 as f32,
+            b2: c.beta2 as f32,
+            eps: c.eps as f32,
+            decay: c.weight_decay as f32,
+            mu: if c.ema_warmup { c.ema.min(young) } else { c.ema } as f32,
+        }
+    }
+
+    /// Clips, and moves moments, weights and averages of one stretch: each is read and written once.
+    fn step(&self, value: &mut [f32], mean: &mut [f32], square: &mut [f32], average: &mut [f32], gradient: &[f32]) {
+        let Self { scale, rate, b1, b2, eps, decay, mu } = *self;
+        let n = value.len();
+        // Of one length, which the compiler then knows: it takes several values at a time.
+        let (mean, square, average, gradient) = (&mut mean[..n], &mut square[..n], &mut average[..n], &gradient[..n]);
+        for i in 0..n {
+            let g = gradient[i] * scale;
+            mean[i] = b1 * mean[i] + (1.0 - b1) * g;
+            square[i] = b2 * square[i] + (1.0 - b2) * g * g;
+            value[i] -= rate * (mean[i] / (square[i].sqrt() + eps) + decay * value[i]);
+            average[i] = mu * average[i] + (1.0 - mu) * value[i];
+        }
     }
 }
 
@@ -225,7 +226,7 @@ mod tests {
         for t in 1..=3 {
             let gradients = model.0.clone().square().sum().backward();
             adam.gather(&mut model, gradients, 1.0);
-            adam.step(&mut model, 0.01, &device);
+            adam.step(&mut model, 0.01).unwrap();
             let g = 2.0 * x / (2.0 * x / 0.5).max(1.0);
             m = 0.9 * m + 0.1 * g;
             v = 0.999 * v + 0.001 * g * g;

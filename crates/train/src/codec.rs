@@ -9,7 +9,7 @@ use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use orchestrion_data::{CropSettings, Crops, Manifest, ShortTracks, Split};
 use orchestrion_model::ModelError;
 use orchestrion_model::codec::{Bandwidth, CodebookSums, VqVae, perplexity};
-use orchestrion_model::nn::{Random, move_to};
+use orchestrion_model::nn::{Random, move_to, with_kernels};
 use orchestrion_model::store::{MODEL_FORMAT, ModelConfig, ModelFolder, SamplingDefaults, Weights, weights_of};
 
 /// Crops that the bandwidth is measured on.
@@ -30,6 +30,7 @@ pub struct CodecTask {
     /// Of the model that the first weights are from.
     terms: Vec<String>,
     warned: Vec<bool>,
+    kernels: bool,
     /// Collapses noticed and not yet told.
     warnings: Vec<String>,
 }
@@ -97,6 +98,7 @@ impl CodecTask {
             batch: recipe.data.batch,
             evaluation_batches: recipe.run.evaluation_batches,
             warned: vec![false; network.levels()],
+            kernels: recipe.run.kernels,
             objective: Objective { recipe: codec_recipe.clone(), bandwidth },
             codec,
             device: device.clone(),
@@ -108,19 +110,8 @@ impl CodecTask {
         })
     }
 
-    fn clips(&self, samples: Vec<f32>, device: &Device) -> Tensor<3> {
-        Tensor::from_data(TensorData::new(samples, [self.batch, 1, self.objective.recipe.crop]), device)
-    }
-}
-
-impl Task for CodecTask {
-    type Model = VqVae;
-
-    fn model(&mut self) -> &mut VqVae {
-        &mut self.codec
-    }
-
-    fn gradients(&mut self, batch: u64) -> Result<(f64, Gradients, Metrics), TrainError> {
+    /// Loss and gradients of a batch.
+    fn slopes(&mut self, batch: u64) -> Result<(f64, Gradients, Metrics), TrainError> {
         let audio = self.clips(self.train.batch(batch)?, &self.device);
         let mut random = Random::new(self.seed ^ 0xC0DE_B00C ^ batch.wrapping_mul(0x9E37_79B9));
         for level in &mut self.codec.levels {
@@ -147,6 +138,21 @@ impl Task for CodecTask {
         Ok((value, total.backward(), metrics))
     }
 
+    fn clips(&self, samples: Vec<f32>, device: &Device) -> Tensor<3> {
+        Tensor::from_data(TensorData::new(samples, [self.batch, 1, self.objective.recipe.crop]), device)
+    }
+}
+
+impl Task for CodecTask {
+    type Model = VqVae;
+
+    fn model(&mut self) -> &mut VqVae {
+        &mut self.codec
+    }
+
+    fn gradients(&mut self, batch: u64) -> Result<(f64, Gradients, Metrics), TrainError> {
+        with_kernels(self.kernels, || self.slopes(batch))
+    }
     fn after_step(&mut self, step: u64) -> Metrics {
         let mut metrics = Metrics::new();
         let mut random = Random::new(self.seed ^ 0x0DD5_7A27 ^ step.wrapping_mul(0x9E37_79B9));

@@ -130,6 +130,7 @@ impl PriorTask {
             None => config.init(&mut Random::new(recipe.run.seed), device)?,
         };
         move_to(&mut prior, device);
+        prior.set_work(recipe.run.work());
         let settings = |split| WindowSettings {
             level,
             context: config.window(),

@@ -4,7 +4,9 @@ use crate::TrainError;
 use crate::adam::AdamConfig;
 use crate::schedule::{Decay, Schedule};
 use orchestrion_data::{Balance, Downmix};
+use orchestrion_engine::Numbers;
 use orchestrion_model::codec::{CodebookUpdate, LossConfig, VqVaeConfig};
+use orchestrion_model::nn::Work;
 use orchestrion_model::nn::resnet::ResnetConfig;
 use orchestrion_model::nn::transformer::TransformerConfig;
 use orchestrion_model::prior::LyricsConfig;
@@ -180,6 +182,17 @@ pub struct RunRecipe {
     /// Batches whose gradients make one step.
     #[serde(default = "one_batch")]
     pub accumulate: u64,
+    /// In what numbers a prior's products multiply: `f32` or `bf16`. Weights, sums and gradients are `f32` always. Faster
+    /// only where the processor has AVX-512-BF16.
+    #[serde(default, with = "NumbersName")]
+    pub numbers: Numbers,
+    /// Whether a prior's blocks keep their inputs alone and compute themselves again for the gradient: less memory, more
+    /// time.
+    #[serde(default)]
+    pub recompute: bool,
+    /// Whether the engine's kernels serve on the CPU; if not, Burn's own operations, to compare with.
+    #[serde(default = "yes")]
+    pub kernels: bool,
     /// Steps until the full learning rate.
     #[serde(default = "default_warmup")]
     pub warmup: u64,
@@ -195,6 +208,21 @@ pub struct RunRecipe {
     /// Batches of an evaluation.
     #[serde(default = "default_evaluation")]
     pub evaluation_batches: usize,
+}
+
+/// Names of [`Numbers`].
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Numbers", rename_all = "lowercase")]
+enum NumbersName {
+    F32,
+    Bf16,
+}
+
+impl RunRecipe {
+    /// How networks are trained.
+    pub fn work(&self) -> Work {
+        Work { numbers: self.numbers, recompute: self.recompute, kernels: self.kernels }
+    }
 }
 
 fn yes() -> bool {
@@ -295,6 +323,9 @@ impl Recipe {
             return Err("optimizer: a value is out of range; hint: lr and eps above 0, betas and ema below 1".into());
         }
         if let Kind::Codec(codec) = &self.kind {
+            if run.numbers != Numbers::F32 || run.recompute {
+                return Err("run: numbers and recompute are for priors; hint: leave them out for a codec".into());
+            }
             codec.network.validate().map_err(|e| e.to_string())?;
             let hop = codec.network.hop_length(codec.network.levels() - 1);
             if codec.crop <= 1024 || codec.crop % hop != 0 {
@@ -317,6 +348,8 @@ impl Recipe {
         recipe.run.log_every = 0;
         recipe.run.save_every = 0;
         recipe.run.evaluation_batches = 0;
+        recipe.run.recompute = false;
+        recipe.run.kernels = true;
         recipe.data.memory_mb = 0;
         recipe
     }
@@ -362,7 +395,12 @@ mod tests {
         assert!(recipe.continues(BEFORE_WORDS));
         assert!(recipe.continues(&serde_json::to_string(&recipe).unwrap()));
         assert!(!recipe.continues("{}"));
-        recipe.run.seed = 1;
+        // How the work is done may change between sittings; what is computed may not.
+        (recipe.run.recompute, recipe.run.kernels) = (true, false);
+        assert!(recipe.continues(BEFORE_WORDS));
+        recipe.run.numbers = Numbers::Bf16;
+        assert!(!recipe.continues(BEFORE_WORDS));
+        (recipe.run.numbers, recipe.run.seed) = (Numbers::F32, 1);
         assert!(!recipe.continues(BEFORE_WORDS));
     }
 }

@@ -208,13 +208,14 @@ impl<T: Task> Trainer<'_, '_, T> {
                 *all.entry(name).or_insert(0.0) += value / parts as f64;
             }
         }
-        let norm = adam.gradient_norm();
-        if !(total.is_finite() && norm.is_finite()) {
+        if !total.is_finite() {
             adam.discard();
+        }
+        let norm = total.is_finite().then(|| adam.step(self.task.model(), schedule.rate(step))).flatten();
+        let Some(norm) = norm else {
             (self.report)(Event::Warning(format!("step {step} left out: its loss or gradient is not finite")));
             return Ok((f64::NAN, Metrics::new()));
-        }
-        adam.step(self.task.model(), schedule.rate(step), &self.device);
+        };
         all.extend(self.task.after_step(step));
         all.insert("loss/train".into(), total);
         all.insert("gradient/norm".into(), norm);
@@ -224,13 +225,13 @@ impl<T: Task> Trainer<'_, '_, T> {
     /// Evaluates (unless in a hurry), writes the state, the model folder and sound samples.
     fn save(&mut self, state: &Path, adam: &mut Adam, step: u64, evaluate: bool) -> Result<Metrics, TrainError> {
         let plain = self.device.clone().inner();
-        adam.note_untrained(self.task.model());
         let mut averaged = self.task.model().clone();
         adam.put_average(&mut averaged, &plain);
         let metrics = if evaluate { self.task.evaluate(&mut averaged)? } else { Metrics::new() };
         let recipe = serde_json::to_string(&self.recipe.lasting()).unwrap_or_default();
         let header = Header { format: 1, step, updates: adam.updates, recipe };
-        checkpoint::save(state, &header, adam, &self.task.extra())?;
+        let extra = self.task.extra();
+        checkpoint::save(state, &header, self.task.model(), adam, &extra)?;
         // A run stopped in a hurry keeps the figures of its last evaluation.
         let card = match metrics.is_empty() {
             true => self.card(step, &MetricsLog::open(&self.run, step)?.last_held_out()),
@@ -262,15 +263,13 @@ impl<T: Task> Trainer<'_, '_, T> {
     }
 
     fn resume(&mut self, state: &Path, adam: &mut Adam) -> Result<u64, TrainError> {
-        let (header, extra) = checkpoint::load(state, adam)?;
+        let (header, extra) = checkpoint::load(state, self.task.model(), adam, &self.device)?;
         if !self.recipe.continues(&header.recipe) {
             return Err(TrainError::Checkpoint {
                 path: state.to_owned(),
                 what: "made by another recipe; hint: give the run another folder with `--out`, or start from it with `--from`".into(),
             });
         }
-        adam.put_weights(self.task.model(), &self.device);
-        adam.restore_untrained(self.task.model(), &self.device);
         self.task.restore(extra)?;
         Ok(header.step)
     }

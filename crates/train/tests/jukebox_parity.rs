@@ -2,21 +2,17 @@
 //! or the folder that `ORCHESTRION_JUKEBOX_FIXTURES` names.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "../../model/tests/jukebox_parity/fixture.rs"]
-#[allow(dead_code, reason = "the model's own tests use the rest")]
-mod fixture;
-#[path = "../../model/tests/jukebox_parity/sizes.rs"]
-#[allow(dead_code, reason = "the model's own tests use the rest")]
-mod sizes;
+mod golden;
 
 use burn::tensor::{Device, Tensor};
-use fixture::{Config, Fixture, values};
-use orchestrion_model::codec::{CodebookUpdate, VqVae};
+use golden::fixture::{self, Config, Fixture, values};
+use golden::{chosen, settings, sizes};
 use orchestrion_model::condition::Labels;
-use orchestrion_model::nn::{Parameters, Random, Visitor, each_parameter};
+use orchestrion_model::nn::{Parameters, each_parameter};
 use orchestrion_model::prior::token_tensor;
-use orchestrion_train::{Adam, AdamConfig, CodecRecipe, Decay, LevelLoss, Objective, Restart, Schedule};
+use orchestrion_train::{Adam, Decay, LevelLoss, Schedule};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Relative, of losses.
 const LOSS: f64 = 1e-5;
@@ -69,21 +65,12 @@ fn jukebox_parity() {
     assert!(failures.is_empty(), "{} of the comparisons failed:\n{}", failures.len(), failures.join("\n"));
 }
 
-fn settings(config: &Config) -> AdamConfig {
-    AdamConfig {
-        lr: config.number("lr"),
-        beta1: config.number("beta1"),
-        beta2: config.number("beta2"),
-        eps: config.number("eps"),
-        weight_decay: config.number("weight_decay"),
-        clip: config.number("clip"),
-        ema: config.optional("ema_mu").unwrap_or(0.0),
-        ema_warmup: false,
-    }
-}
-
 /// Tensors of all trained parameters whose golden ones stand behind `prefix`.
-fn slots(adam: &Adam, prefix: &str, of: impl Fn(&orchestrion_train::Slot) -> &Vec<f32>) -> Vec<(String, Vec<f32>)> {
+fn slots<'a>(
+    adam: &'a Adam,
+    prefix: &str,
+    of: impl Fn(&'a orchestrion_train::Slot) -> &'a Vec<f32>,
+) -> Vec<(String, Vec<f32>)> {
     let trained = adam.slots.iter().filter(|s| s.trained);
     trained.map(|s| (format!("{prefix}{}", s.name), of(s).clone())).collect()
 }
@@ -122,10 +109,12 @@ fn compare_gradient(fixture: &mut Fixture, adam: &Adam, step: usize) {
 
 /// Weights after `step`. Adam makes a whole step of whatever gradient there is: where one was rounding alone, so is the
 /// weight's step, and it may be off by whole steps.
-fn compare_weights(fixture: &mut Fixture, adam: &Adam, prefix: &str, step: usize) {
+fn compare_weights(fixture: &mut Fixture, adam: &Adam, model: &mut impl Parameters, prefix: &str, step: usize) {
     let steps = fixture.config.number("lr") * adam.updates as f64;
     let (mut all, mut left_out) = (0, 0);
-    let mut weights = slots(adam, prefix, |s| &s.value);
+    let mut values = BTreeMap::new();
+    each_parameter(model, |name, p| drop(values.insert(name.to_owned(), p.values())));
+    let mut weights = slots(adam, prefix, |s| &values[&s.name]);
     for (key, ours) in &mut weights {
         let golden = fixture.floats(&format!("out.{key}"));
         let gradients = (0..=step).map(|s| key.replacen(prefix, &format!("out.s{s}.grad."), 1));
@@ -148,44 +137,10 @@ fn compare_weights(fixture: &mut Fixture, adam: &Adam, prefix: &str, step: usize
     compare_tensors(fixture, &format!("{prefix} but {left_out} of {all} values"), &weights, |_| WEIGHT);
 }
 
-/// A codec but for its codebooks, which start from data.
-struct Networks<'a>(&'a mut VqVae);
-
-impl Parameters for Networks<'_> {
-    fn walk(&mut self, visitor: &mut Visitor<'_>) {
-        each_parameter(self.0, |name, p| {
-            if !name.ends_with(".k") {
-                visitor.show(name, p);
-            }
-        });
-    }
-}
-
-/// The rows that a permutation under `key` puts first.
-fn chosen(fixture: &Fixture, key: &str, rows: &[f32], [size, width]: [usize; 2]) -> Vec<f32> {
-    let order = fixture.integers(key);
-    assert_eq!(order.len() * width, rows.len(), "`{key}` is of other rows");
-    order[..size].iter().flat_map(|r| rows[*r as usize * width..][..width].to_vec()).collect()
-}
-
 fn compare_codec(fixture: &mut Fixture) {
     let device = Device::flex().autodiff();
     let config = fixture.config.clone();
-    let network = sizes::codec(&config);
-    let hps = config.part("loss");
-    let mut codec = network.init(&mut Random::new(0), &device).unwrap();
-    fixture.fill(&mut Networks(&mut codec), &[], &device);
-    let objective = Objective {
-        recipe: CodecRecipe {
-            crop: config.count("sample_length"),
-            loss: sizes::loss_weights(&hps, hps.word("loss_fn")),
-            codebook: CodebookUpdate::Ema,
-            codebook_decay: config.number("l_mu") as f32,
-            restart: Restart::Count(config.number("threshold") as f32),
-            network,
-        },
-        bandwidth: sizes::bandwidth(&hps),
-    };
+    let (mut codec, objective) = golden::codec(fixture, &device);
     let levels = codec.levels.len();
     let mut adam: Option<Adam> = None;
     for step in 0.. {
@@ -196,11 +151,8 @@ fn compare_codec(fixture: &mut Fixture) {
         let [batch, time, _] = fixture.shape(&key).try_into().unwrap();
         let audio: Tensor<3> = fixture.tensor(&key, [batch, 1, time], &device);
         if step == 0 {
-            for (l, level) in codec.levels.iter_mut().enumerate() {
-                let latents = level.encode(audio.clone()).detach().swap_dims(1, 2);
-                let first = chosen(fixture, &format!("in.perm_init{l}"), &values(&latents), level.codebook.dims());
-                fixture.close(&format!("init_k{l}"), &first, ENTRY);
-                level.codebook.fill(first, 1.0);
+            for (l, first) in golden::fill(fixture, &mut codec, &audio).iter().enumerate() {
+                fixture.close(&format!("init_k{l}"), first, ENTRY);
             }
         }
         let adam = adam.get_or_insert_with(|| Adam::new(settings(&config), &mut codec));
@@ -223,8 +175,8 @@ fn compare_codec(fixture: &mut Fixture) {
 
         adam.gather(&mut codec, total.backward(), 1.0);
         compare_gradient(fixture, adam, step);
-        adam.step(&mut codec, config.number("lr"), &device);
-        compare_weights(fixture, adam, &format!("s{step}.param."), step);
+        adam.step(&mut codec, config.number("lr")).unwrap();
+        compare_weights(fixture, adam, &mut codec, &format!("s{step}.param."), step);
 
         let (mut entropy, mut used, mut change) = (0.0, 0.0, 0.0);
         for (l, loss) in losses.iter().enumerate() {
@@ -254,11 +206,7 @@ fn compare_codec(fixture: &mut Fixture) {
 fn compare_prior(fixture: &mut Fixture) {
     let device = Device::flex().autodiff();
     let config = fixture.config.clone();
-    // The codec's steps are not in the file: the window's length in samples says what they were.
-    let length = fixture.integers("in.s0.y")[2] as usize;
-    let sizes = sizes::prior_of_hop(&config, length / config.count("n_ctx"));
-    let mut prior = sizes.init(&mut Random::new(0), &device).unwrap();
-    fixture.fill(&mut prior, &["prior.x_out.weight"], &device);
+    let mut prior = golden::prior(fixture, &device);
     let mut adam = Adam::new(settings(&config), &mut prior);
     for step in 0.. {
         let key = format!("in.s{step}.z");
@@ -269,7 +217,7 @@ fn compare_prior(fixture: &mut Fixture) {
         let tokens: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
         let labels: Vec<Labels> =
             sizes::label_rows(fixture, &format!("in.s{step}.y")).into_iter().map(|(labels, _)| labels).collect();
-        let conditions = prior.conditions(&labels, 0, sizes.window(), None).unwrap();
+        let conditions = prior.conditions(&labels, 0, prior.config().window(), None).unwrap();
         let losses = prior.losses(token_tensor(&tokens, &device), &conditions);
         fixture.relative(&format!("s{step}.loss"), &values(&losses.total), LOSS);
         fixture.relative(&format!("s{step}.gen_loss"), &values(&losses.music), LOSS);
@@ -278,9 +226,9 @@ fn compare_prior(fixture: &mut Fixture) {
         }
         adam.gather(&mut prior, losses.total.backward(), 1.0);
         compare_gradient(fixture, &adam, step);
-        adam.step(&mut prior, config.number("lr"), &device);
+        adam.step(&mut prior, config.number("lr")).unwrap();
     }
-    compare_weights(fixture, &adam, "final.", 0);
+    compare_weights(fixture, &adam, &mut prior, "final.", 0);
 }
 
 /// Learning rates of the schedules that the project has too.

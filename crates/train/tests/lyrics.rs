@@ -121,7 +121,7 @@ fn train(text: &str, changes: &[String], batches: u64) -> (Vec<f64>, Vec<String>
         adam.gather(task.model(), gradients, 1.0);
         let hears = |s: &&orchestrion_train::Slot| s.name.starts_with("prime_") && s.gradient.iter().any(|g| *g != 0.0);
         reached = adam.slots.iter().filter(hears).map(|s| s.name.clone()).collect();
-        adam.step(task.model(), recipe.optimizer.lr, &device);
+        adam.step(task.model(), recipe.optimizer.lr).unwrap();
     }
 
     // What was trained is a model folder like any other.

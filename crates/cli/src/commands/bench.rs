@@ -1,7 +1,9 @@
 //! `orchestrion bench`.
 
 use crate::failure::Failure;
-use orchestrion_bench::Row;
+use crate::model::{self, EMBEDDED};
+use orchestrion_bench::{Of, Row};
+use std::path::Path;
 
 /// Options of `orchestrion bench`.
 #[derive(Debug, clap::Args)]
@@ -17,11 +19,8 @@ pub struct Arguments {
 /// Runs it.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     orchestrion_engine::keep_freed_memory();
-    let tell = |row: &Row| {
-        let share = row.share.map(|s| format!(", {:.0} % of the machine's rate of products", 100.0 * s));
-        eprintln!("{:<24} {:.4} {}{}", row.name, row.value, row.unit, share.unwrap_or_default());
-    };
-    let report = orchestrion_bench::run(&arguments.rows, tell).map_err(|e| Failure::usage(e.to_string()))?;
+    let shipped = model::open(Path::new(EMBEDDED))?;
+    let report = orchestrion_bench::run(&arguments.rows, &shipped, tell).map_err(|e| Failure::usage(e.to_string()))?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report).map_err(|e| Failure::new(e.to_string()))?);
     } else {
@@ -29,4 +28,14 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         println!("{} threads read {:.1} GB/s and multiply at {:.0} GFLOP/s", m.threads, m.read_gb_s, m.gemm_gflop_s);
     }
     Ok(())
+}
+
+fn tell(row: &Row) {
+    let of = match row.of {
+        Some(Of::Products) => "rate of products",
+        Some(Of::Reading) => "rate of reading",
+        None => "",
+    };
+    let share = row.share.map(|share| format!(", {:.0} % of the machine's {of}", 100.0 * share));
+    eprintln!("{:<24} {:.5} {}{}", row.name, row.value, row.unit, share.unwrap_or_default());
 }

@@ -5,6 +5,8 @@ use crate::model::{self, DeviceChoice};
 use crate::progress::{Meter, duration};
 use burn::tensor::Device;
 use orchestrion_data::{Manifest, TokenCache};
+use orchestrion_engine::Numbers;
+use orchestrion_model::nn::Work;
 use orchestrion_model::store::ModelFolder;
 use orchestrion_train::{CodecTask, Event, Kind, Outcome, Preview, PriorTask, Recipe, Task, Trainer};
 use std::path::PathBuf;
@@ -46,6 +48,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     orchestrion_engine::keep_freed_memory();
     let recipe = Recipe::read(&arguments.recipe, &arguments.changes)?;
     let device = arguments.device.open()?.autodiff();
+    eprintln!("{}", how(recipe.run.work()));
     let from = arguments.from.as_deref().map(model::open).transpose()?;
     let need = |option: &Option<PathBuf>, name: &str| {
         option
@@ -68,6 +71,17 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             go(task, recipe, &arguments, device, samples.as_mut().map(|s| s as &mut dyn Preview))
         }
     }
+}
+
+/// How the run computes, in words.
+fn how(work: Work) -> String {
+    let numbers = match work.numbers {
+        Numbers::F32 => "products in f32",
+        Numbers::Bf16 => "products in bf16",
+    };
+    let recompute = if work.recompute { ", blocks computed again for the gradient" } else { "" };
+    let kernels = if work.kernels { "" } else { ", without the engine's kernels" };
+    format!("{numbers}{recompute}{kernels}")
 }
 
 fn go<T: Task>(

@@ -42,16 +42,31 @@ pub(super) fn convolve(
     weight: &Packed,
     mask: Option<&[f32]>,
 ) -> Vec<f32> {
+    let mut y = vec![0.0; shape.batch * shape.channels_out * length_out];
+    let x: Vec<&[f32]> = x.chunks_exact(shape.length).collect();
+    convolve_rows(isa, shape, &x, weight, mask, y.chunks_exact_mut(length_out).collect());
+    y
+}
+
+/// The same from rows of input, `[batch, channels_in]` of `length`, to rows of output, `[batch, channels_out]` of equal length.
+pub(super) fn convolve_rows(
+    isa: Isa,
+    shape: &ConvShape,
+    x: &[&[f32]],
+    weight: &Packed,
+    mask: Option<&[f32]>,
+    y: Vec<&mut [f32]>,
+) {
+    let Some(length_out) = y.first().map(|row| row.len()) else { return };
     let windows = Windows::new(shape, length_out);
     let taps: Vec<usize> = (0..shape.channels_in)
         .flat_map(|channel| windows.taps().map(move |tap| (channel, tap)))
         .map(|(channel, tap)| channel * windows.row + tap)
         .collect();
-    let mut y = vec![0.0; shape.batch * shape.channels_out * length_out];
     // A task makes one stretch of all channels of a clip: here is what it writes.
     let mut tasks: Vec<Vec<&mut [f32]>> = Vec::new();
     tasks.resize_with(shape.batch * windows.stretches, || Vec::with_capacity(shape.channels_out));
-    for (row, y) in y.chunks_mut(length_out).enumerate() {
+    for (row, y) in y.into_iter().enumerate() {
         let clip = row / shape.channels_out;
         for (task, part) in tasks[clip * windows.stretches..].iter_mut().zip(y.chunks_mut(windows.stretch)) {
             task.push(part);
@@ -61,13 +76,11 @@ pub(super) fn convolve(
         let (clip, from) = (task / windows.stretches, task % windows.stretches * windows.stretch);
         // What stays from the window's last use is finite, and read only for sums that are dropped.
         window.resize(shape.channels_in * windows.row, 0.0);
-        let image = shape.channels_in * shape.length;
         let image_out = shape.channels_out * length_out;
         isa.run(Stretch {
             windows: &windows,
             from,
-            x: &x[clip * image..][..image],
-            length: shape.length,
+            x: &x[clip * shape.channels_in..][..shape.channels_in],
             window,
             taps: &taps,
             weight,
@@ -76,15 +89,13 @@ pub(super) fn convolve(
             length_out,
         });
     });
-    y
 }
 
 /// All output channels of one clip over one stretch.
 struct Stretch<'a> {
     windows: &'a Windows,
     from: usize,
-    x: &'a [f32],
-    length: usize,
+    x: &'a [&'a [f32]],
     window: &'a mut [f32],
     taps: &'a [usize],
     weight: &'a Packed,
@@ -98,7 +109,7 @@ impl Kernel for Stretch<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        for (x, window) in self.x.chunks_exact(self.length).zip(self.window.chunks_exact_mut(self.windows.row)) {
+        for (x, window) in self.x.iter().zip(self.window.chunks_exact_mut(self.windows.row)) {
             self.windows.copy(self.from, x, window);
         }
         let (channels, length) = (self.y.len(), self.y[0].len());

@@ -8,11 +8,12 @@
 
 mod forward;
 mod shape;
+pub mod stream;
 mod weight;
 mod window;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use shape::ConvShape;
 

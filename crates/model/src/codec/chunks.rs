@@ -1,8 +1,10 @@
-//! The codec over clips of any length: in chunks with enough context that the result is that of the whole.
+//! The codec over clips of any length: on the CPU piece by piece on the engine, elsewhere layer by layer, in chunks with
+//! enough context that the result is that of the whole.
 
 use super::vqvae::VqVae;
-use super::{Codec, CodecSpec, StreamSpec};
+use super::{Codec, CodecSpec, StreamSpec, stream};
 use crate::ModelError;
+use crate::nn::ops::has_kernels;
 use burn::tensor::{Tensor, TensorData};
 
 /// Samples of a chunk, context not counted.
@@ -20,7 +22,14 @@ impl VqVae {
         })
     }
 
-    fn encode_in(&self, samples: &[f32], level: usize, chunk: usize) -> Result<Vec<u32>, ModelError> {
+    /// Samples of a chunk where there are no kernels.
+    fn chunk(&self, level: usize) -> Result<Option<usize>, ModelError> {
+        let (network, _) = self.level(level)?;
+        Ok((!has_kernels(&network.codebook.k.device())).then_some(CHUNK))
+    }
+
+    /// With a chunk's length layer by layer, else piece by piece.
+    fn encode_in(&self, samples: &[f32], level: usize, chunk: Option<usize>) -> Result<Vec<u32>, ModelError> {
         let (network, hop) = self.level(level)?;
         let total = samples.len() / hop;
         if total == 0 {
@@ -29,6 +38,7 @@ impl VqVae {
                 samples.len()
             )));
         }
+        let Some(chunk) = chunk else { return stream::encode(network, &samples[..total * hop], hop) };
         let context = network.encoder_radius().div_ceil(hop);
         let device = network.codebook.k.device();
         let mut codes = Vec::with_capacity(total);
@@ -43,7 +53,7 @@ impl VqVae {
         Ok(codes)
     }
 
-    fn decode_in(&self, codes: &[u32], level: usize, chunk: usize) -> Result<Vec<f32>, ModelError> {
+    fn decode_in(&self, codes: &[u32], level: usize, chunk: Option<usize>) -> Result<Vec<f32>, ModelError> {
         let (network, hop) = self.level(level)?;
         let size = network.codebook.dims()[0];
         if let Some(code) = codes.iter().find(|c| **c as usize >= size) {
@@ -51,6 +61,11 @@ impl VqVae {
                 "code {code} is outside the codebook of {size} entries of level {level}"
             )));
         }
+        let Some(chunk) = chunk else {
+            let mut samples = stream::decode(network, codes, hop)?;
+            samples.iter_mut().for_each(|sample| *sample = sample.clamp(-1.0, 1.0));
+            return Ok(samples);
+        };
         let context = network.decoder_radius();
         let mut samples = Vec::with_capacity(codes.len() * hop);
         for (from, to, left, right) in chunks(codes.len(), (chunk / hop).max(1), context) {
@@ -89,11 +104,11 @@ impl Codec for VqVae {
     }
 
     fn encode(&self, samples: &[f32], level: usize) -> Result<Vec<u32>, ModelError> {
-        self.encode_in(samples, level, CHUNK)
+        self.encode_in(samples, level, self.chunk(level)?)
     }
 
     fn decode(&self, codes: &[u32], level: usize) -> Result<Vec<f32>, ModelError> {
-        self.decode_in(codes, level, CHUNK)
+        self.decode_in(codes, level, self.chunk(level)?)
     }
 }
 
@@ -107,15 +122,15 @@ mod tests {
     use burn::tensor::Device;
 
     #[test]
-    fn chunks_equal_the_whole() {
+    fn pieces_and_chunks_equal_the_whole() {
         let config = VqVaeConfig {
             sample_rate: 8000,
             strides: vec![vec![2, 4], vec![2]],
-            embedding_width: 6,
+            embedding_width: 8,
             codebook_size: 16,
-            width: 4,
+            width: 6,
             resnet: ResnetConfig {
-                depth: 2,
+                depth: 4,
                 hidden: 1.0,
                 dilation_growth: 3,
                 dilation_cycle: None,
@@ -127,16 +142,20 @@ mod tests {
         let mut random = Random::new(7);
         let mut codec = config.init(&mut random, &Device::flex()).unwrap();
         for level in &mut codec.levels {
-            level.codebook.fill((0..16 * 6).map(|_| random.normal() * 0.2).collect(), 1.0);
+            level.codebook.fill((0..16 * 8).map(|_| random.normal() * 0.2).collect(), 1.0);
         }
-        let samples: Vec<f32> = (0..3000).map(|_| random.normal() * 0.3).collect();
+        let samples: Vec<f32> = (0..40_000).map(|_| random.normal() * 0.3).collect();
         for level in 0..2 {
-            let whole = codec.encode(&samples, level).unwrap();
-            assert_eq!(whole.len(), 3000 / config.hop_length(level));
-            assert_eq!(codec.encode_in(&samples, level, 700).unwrap(), whole, "encoding level {level}");
-            let sound = codec.decode(&whole, level).unwrap();
-            for (a, b) in codec.decode_in(&whole, level, 500).unwrap().iter().zip(&sound) {
-                assert!((a - b).abs() < 1e-6, "decoding level {level}: {a} for {b}");
+            let whole = codec.encode_in(&samples, level, Some(40_000)).unwrap();
+            assert_eq!(whole.len(), 40_000 / config.hop_length(level));
+            assert_eq!(codec.encode_in(&samples, level, Some(700)).unwrap(), whole, "chunks of level {level}");
+            assert_eq!(codec.encode(&samples, level).unwrap(), whole, "pieces of level {level}");
+            let sound = codec.decode_in(&whole, level, Some(40_000)).unwrap();
+            for made in [codec.decode_in(&whole, level, Some(500)).unwrap(), codec.decode(&whole, level).unwrap()] {
+                assert_eq!(made.len(), sound.len());
+                for (a, b) in made.iter().zip(&sound) {
+                    assert!((a - b).abs() < 1e-6, "decoding level {level}: {a} for {b}");
+                }
             }
         }
         assert!(codec.encode(&samples[..7], 1).unwrap_err().to_string().contains("hint"));

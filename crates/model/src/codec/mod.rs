@@ -4,6 +4,7 @@ mod chunks;
 mod config;
 pub mod loss;
 mod quantize;
+mod stream;
 mod vqvae;
 
 pub use config::{BANDWIDTH_RESOLUTION, Bandwidth, LossConfig, RESOLUTIONS, VqVaeConfig};
@@ -42,7 +43,7 @@ pub trait Codec {
     /// Rates, sizes and hop lengths.
     fn spec(&self) -> CodecSpec;
     /// Encodes mono samples in `[-1, 1]` at one level to `samples.len() / hop_length` codes (a rest shorter
-    /// than a hop is dropped). Works in chunks whose edges are exact, so memory does not grow with the song.
+    /// than a hop is dropped). Works piece by piece, so memory does not grow with the song; the codes are those of the whole.
     ///
     /// # Errors
     /// If the level does not exist or the clip is shorter than one hop.

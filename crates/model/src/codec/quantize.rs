@@ -1,6 +1,7 @@
 //! Vector quantisation with a codebook kept by moving averages, and restarts of unused entries (Jukebox, section 3.1).
 
 use crate::nn::Random;
+use crate::nn::ops::nearest;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
@@ -103,11 +104,7 @@ impl Codebook {
 
     /// Nearest entry of each row `[rows, width]` (the first on a tie) and the square distance.
     pub fn nearest(&self, rows: Tensor<2>) -> (Vec<usize>, Vec<f32>) {
-        let k = self.k.clone().detach();
-        let norms = k.clone().square().sum_dim(1).swap_dims(0, 1);
-        let distance = rows.clone().square().sum_dim(1) - rows.matmul(k.swap_dims(0, 1)).mul_scalar(2.0) + norms;
-        let (least, at) = distance.min_dim_with_indices(1);
-        (at.into_data().iter::<i64>().map(|i| i as usize).collect(), least.into_data().iter().collect())
+        nearest(self.k.clone().detach(), rows)
     }
 
     /// Entries of codes `[batch, time]`, as latents `[batch, width, time]`.

@@ -13,6 +13,7 @@ use crate::nn::conv::{Conv1d, StridedConv1d, TransposedConv1d};
 use crate::nn::resnet::{Resnet, ResnetConfig};
 use crate::nn::{Parameter, Parameters, Random, Visitor};
 use burn::tensor::{Device, Tensor};
+use orchestrion_engine::conv::stream::Network;
 
 /// The autoencoders of all levels.
 #[derive(Debug, Clone)]
@@ -158,6 +159,33 @@ impl Level {
     /// Latents `[batch, width, time / hop]` to audio `[batch, 1, time]`, not clamped.
     pub fn decode(&self, latents: Tensor<3>) -> Tensor<3> {
         self.out.forward(self.decoder.iter().rev().fold(latents, |x, block| block.forward(x)))
+    }
+
+    /// The encoder on the engine: audio, one channel, to latents.
+    pub(super) fn encoder_network(&self) -> Result<Network, ModelError> {
+        let mut network = Network::new(1);
+        for block in &self.encoder {
+            for (down, stack) in &block.steps {
+                down.extend(&mut network)?;
+                stack.extend(&mut network)?;
+            }
+            block.out.extend(&mut network)?;
+        }
+        Ok(network)
+    }
+
+    /// The decoder on the engine: latents to audio, not clamped.
+    pub(super) fn decoder_network(&self) -> Result<Network, ModelError> {
+        let mut network = Network::new(self.codebook.dims()[1]);
+        for block in self.decoder.iter().rev() {
+            block.input.extend(&mut network)?;
+            for (stack, up) in &block.steps {
+                stack.extend(&mut network)?;
+                up.extend(&mut network)?;
+            }
+        }
+        self.out.extend(&mut network)?;
+        Ok(network)
     }
 
     /// Samples on each side that the latent at a place depends on.

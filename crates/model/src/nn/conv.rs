@@ -4,13 +4,20 @@
 
 use super::ops::{Taps, convolution};
 use super::{Parameter, Parameters, Random, Visitor};
+use crate::ModelError;
 use burn::tensor::{Device, Tensor, TensorData};
+use orchestrion_engine::conv::stream::{self, Network};
 
 /// Uniform in `±1/sqrt(fan_in)`: PyTorch's default for convolutions.
 fn uniform<const D: usize>(shape: [usize; D], fan_in: usize, random: &mut Random, device: &Device) -> Tensor<D> {
     let bound = 1.0 / (fan_in as f32).sqrt();
     let values: Vec<f32> = (0..shape.iter().product()).map(|_| (random.uniform() * 2.0 - 1.0) * bound).collect();
     Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// Weight and bias as the engine takes them.
+fn taps(weight: &Tensor<3>, bias: &Tensor<1>) -> stream::Taps {
+    stream::Taps { weight: weight.to_data().iter().collect(), bias: bias.to_data().iter().collect() }
 }
 
 /// Stride 1, odd kernel, as many samples out as in.
@@ -54,6 +61,21 @@ impl Conv1d {
     pub fn radius(&self) -> usize {
         (self.weight.dims()[2] - 1) * self.dilation / 2
     }
+
+    /// Samples between two taps.
+    pub(super) fn dilation(&self) -> usize {
+        self.dilation
+    }
+
+    /// Weight and bias as the engine takes them.
+    pub(super) fn taps(&self) -> stream::Taps {
+        taps(&self.weight, &self.bias)
+    }
+
+    /// Adds the convolution, which has no dilation and no ReLU, to a network.
+    pub(crate) fn extend(&self, network: &mut Network) -> Result<(), ModelError> {
+        Ok(network.plain(&self.taps())?)
+    }
 }
 
 impl Parameters for Conv1d {
@@ -96,6 +118,13 @@ impl StridedConv1d {
         let weight =
             self.weight.clone().reshape([out, channels, 2, s]).permute([0, 1, 3, 2]).reshape([out, channels * s, 2]);
         convolution(phases, weight, self.bias.clone(), Taps { dilation: 1, padding: [0, 0], relu: false })
+    }
+}
+
+impl StridedConv1d {
+    /// Adds the convolution to a network.
+    pub(crate) fn extend(&self, network: &mut Network) -> Result<(), ModelError> {
+        Ok(network.strided(&taps(&self.weight, &self.bias), self.stride)?)
     }
 }
 
@@ -143,6 +172,13 @@ impl TransposedConv1d {
             .permute([0, 1, 3, 2])
             .reshape([batch, out, (time + 1) * s])
             .narrow(2, s / 2, time * s)
+    }
+}
+
+impl TransposedConv1d {
+    /// Adds the convolution to a network.
+    pub(crate) fn extend(&self, network: &mut Network) -> Result<(), ModelError> {
+        Ok(network.transposed(&taps(&self.weight, &self.bias), self.stride)?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! One walk over a model's parameters, by their published names: what loading, saving, optimising and averaging share.
 
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 use std::fmt::Display;
 
 /// A tensor of a model, of whatever rank.
@@ -26,12 +26,21 @@ impl Parameter<'_> {
 
     /// The values in row-major order.
     pub fn values(&self) -> Vec<f32> {
-        let data = match self {
+        vector(match self {
             Self::Vector(t) => t.to_data(),
             Self::Matrix(t) => t.to_data(),
             Self::Cube(t) => t.to_data(),
-        };
-        data.iter::<f32>().collect()
+        })
+    }
+
+    /// Changes the values, row-major, where they are; they are copied only if somebody else holds the tensor, or they lie on
+    /// another device.
+    pub fn update(&mut self, change: impl FnOnce(&mut [f32])) {
+        match self {
+            Self::Vector(t) => update(t, change),
+            Self::Matrix(t) => update(t, change),
+            Self::Cube(t) => update(t, change),
+        }
     }
 
     /// Puts other values of the same number in place, on `device`; with `trained`, gradients will be kept for them.
@@ -46,13 +55,29 @@ impl Parameter<'_> {
 
     /// Takes the gradient out, if there is one: row-major values.
     pub fn take_gradient(&self, gradients: &mut Gradients) -> Option<Vec<f32>> {
-        let data = match self {
+        Some(vector(match self {
             Self::Vector(t) => t.grad_remove(gradients)?.into_data(),
             Self::Matrix(t) => t.grad_remove(gradients)?.into_data(),
             Self::Cube(t) => t.grad_remove(gradients)?.into_data(),
-        };
-        Some(data.iter::<f32>().collect())
+        }))
     }
+}
+
+/// Values as they lie there, which are only copied if they are no floats of ours.
+fn vector(data: TensorData) -> Vec<f32> {
+    if data.dtype() == DType::F32 {
+        return data.try_into_vec().unwrap_or_default();
+    }
+    data.iter::<f32>().collect()
+}
+
+fn update<const D: usize>(tensor: &mut Tensor<D>, change: impl FnOnce(&mut [f32])) {
+    let (shape, device, trained) = (tensor.dims(), tensor.device(), tensor.is_require_grad());
+    // Taken out, so that nobody else holds the values.
+    let taken = std::mem::replace(tensor, Tensor::empty([0; D], &device));
+    let mut values = vector(taken.into_data());
+    change(&mut values);
+    *tensor = Tensor::from_data(TensorData::new(values, shape), &device).set_require_grad(trained);
 }
 
 /// A part of a model that has parameters.

@@ -4,6 +4,7 @@ use super::conv::Conv1d;
 use super::{Parameters, Random, Visitor};
 use crate::ModelError;
 use burn::tensor::{Device, Tensor};
+use orchestrion_engine::conv::stream::Network;
 use serde::{Deserialize, Serialize};
 
 /// Sizes of a residual stack.
@@ -105,6 +106,15 @@ impl Resnet {
     /// Samples on each side that an output sample depends on.
     pub fn radius(&self) -> usize {
         self.blocks.iter().map(|b| b.wide.radius()).sum()
+    }
+
+    /// Adds the blocks to a network.
+    pub(crate) fn extend(&self, network: &mut Network) -> Result<(), ModelError> {
+        for block in &self.blocks {
+            let dilation = block.wide.dilation();
+            network.residual(&block.wide.taps(), &block.point.taps(), dilation, self.scale as f32)?;
+        }
+        Ok(())
     }
 
     /// Shows the blocks as `{list}.{index}`: the codec calls the list `model`, the conditioner `blocks`.

@@ -214,9 +214,11 @@ impl Transformer {
     pub fn forward(&self, mut x: Tensor<3>, encoder: Option<&Tensor<3>>) -> Tensor<3> {
         let Work { numbers, recompute, .. } = self.work;
         let [batch, time, width] = x.dims();
+        // In one piece, a block rounds to bfloat16 but multiplies as in `f32`.
+        let whole = ops::has_kernels(&x.device()) && (recompute || !numbers.has_instruction());
         for layer in &self.layers {
             let Layer { attn, ln_0, c_fc, c_proj, ln_1 } = layer;
-            if let Some(attention) = attn.shape(batch, time).filter(|_| ops::has_kernels(&x.device())) {
+            if let Some(attention) = attn.shape(batch, time).filter(|_| whole) {
                 let shape =
                     BlockShape { attention, width, hidden: c_fc.b.dims()[0], scale: self.scale as f32, numbers };
                 let norms = [ln_0, ln_1].map(|norm| [&norm.weight, &norm.bias]);

@@ -9,7 +9,7 @@ pub struct Work {
     /// In what numbers products multiply; sums, weights and gradients are `f32` always.
     pub numbers: Numbers,
     /// Whether a block keeps its input alone and computes itself again for the gradient: less memory, more time, the same
-    /// bits.
+    /// bits; but where the processor has an instruction for bfloat16, only a block that keeps all uses it.
     pub recompute: bool,
     /// Whether the engine's kernels serve on the CPU; if not, Burn's own operations: the slow path, to compare with. It
     /// knows `f32` alone and keeps all.

@@ -7,7 +7,7 @@ mod speed;
 use super::*;
 use proptest::prelude::*;
 
-pub(super) fn noise(n: usize, seed: u64) -> Vec<f32> {
+pub(crate) fn noise(n: usize, seed: u64) -> Vec<f32> {
     let mut s = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     (0..n)
         .map(|_| {

@@ -7,6 +7,7 @@
 mod attention;
 mod block;
 mod convolution;
+mod nearest;
 mod product;
 mod rows;
 mod spectrum;
@@ -14,6 +15,7 @@ mod spectrum;
 pub(crate) use attention::attention;
 pub(crate) use block::residual_block;
 pub(crate) use convolution::{Taps, convolution};
+pub(crate) use nearest::nearest;
 pub(crate) use product::linear;
 pub(crate) use rows::{cross_entropy, layer_norm, quick_gelu};
 pub(crate) use spectrum::spectral_distance;

@@ -1,10 +1,16 @@
 //! Products of rows with a weight matrix, and their gradients.
 //!
-//! The micro-kernels are those of the crate `gemm`; this file is where slices become its pointers.
+//! In `f32` the micro-kernels are those of the crate `gemm`; this file is where slices become its pointers. In bfloat16
+//! both operands are rounded first. Where the processor multiplies pairs of bfloat16 (AVX-512-BF16), `bf16.rs` packs
+//! them for its instruction; elsewhere the rounded operands go the way of `f32`, which costs the rounding and gains
+//! nothing. Sums are `f32` either way. The tiles of AMX are not used.
 
 #![allow(unsafe_code)]
 
-use std::borrow::Cow;
+#[cfg(any(test, target_arch = "x86_64"))]
+mod bf16;
+#[cfg(any(test, target_arch = "x86_64"))]
+mod pairs;
 
 use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
@@ -14,6 +20,8 @@ use crate::{EngineError, Numbers};
 
 /// Rows whose sum one task makes.
 const TASK: usize = 256;
+/// Values that one task rounds.
+const STRETCH: usize = 1 << 16;
 
 /// A row-major matrix, or its transpose.
 #[derive(Clone, Copy)]
@@ -36,22 +44,44 @@ impl<'a> Matrix<'a> {
     }
 }
 
-fn rounded(values: &[f32], numbers: Numbers) -> Cow<'_, [f32]> {
-    match numbers {
-        Numbers::F32 => Cow::Borrowed(values),
-        Numbers::Bf16 => Cow::Owned(values.iter().map(|v| round_to_bf16(*v)).collect()),
-    }
+/// Whether all elements that the shapes reach are there; the sizes' products cannot wrap.
+fn fit(lhs: Matrix<'_>, rhs: Matrix<'_>, out: &[f32]) -> bool {
+    let ([m, k], [inner, n]) = (lhs.shape, rhs.shape);
+    let fit = |values: &[f32], rows: usize, columns: usize| rows.checked_mul(columns) == Some(values.len());
+    k == inner && fit(lhs.values, m, k) && fit(rhs.values, k, n) && fit(out, m, n)
 }
 
-/// `out = lhs · rhs`, plus what `out` holds if `add`.
+/// Whether the processor multiplies pairs of bfloat16.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn has_bf16() -> bool {
+    pairs::Avx512Bf16::detect().is_some()
+}
+
+/// Values rounded to bfloat16.
+fn rounded(values: &[f32]) -> Vec<f32> {
+    let mut rounded = vec![0.0; values.len()];
+    let stretches = rounded.par_chunks_mut(STRETCH).zip(values.par_chunks(STRETCH));
+    stretches.for_each(|(to, from)| to.iter_mut().zip(from).for_each(|(to, from)| *to = round_to_bf16(*from)));
+    rounded
+}
+
+/// `out = lhs · rhs`, plus what `out` holds if `add`; if not, it holds zeros.
 fn multiply(lhs: Matrix<'_>, rhs: Matrix<'_>, out: &mut [f32], add: bool, numbers: Numbers) {
-    let (left, right) = (rounded(lhs.values, numbers), rounded(rhs.values, numbers));
-    let (lhs, rhs) = (Matrix { values: &left, ..lhs }, Matrix { values: &right, ..rhs });
-    let ([m, k], [inner, n]) = (lhs.shape, rhs.shape);
-    let fits = |values: &[f32], rows: usize, columns: usize| rows.checked_mul(columns) == Some(values.len());
-    assert!(k == inner && fits(lhs.values, m, k) && fits(rhs.values, k, n) && fits(out, m, n));
-    // SAFETY: the assertion, whose products cannot wrap, says that every element the shapes and strides reach lies
-    // within its slice, and `out` is a mutable borrow, so it overlaps neither operand.
+    if numbers == Numbers::F32 {
+        return multiply_f32(lhs, rhs, out, add);
+    }
+    #[cfg(target_arch = "x86_64")]
+    if let Some(pairs) = pairs::Avx512Bf16::detect() {
+        return bf16::multiply(pairs, lhs, rhs, out);
+    }
+    let (left, right) = (rounded(lhs.values), rounded(rhs.values));
+    multiply_f32(Matrix { values: &left, ..lhs }, Matrix { values: &right, ..rhs }, out, add);
+}
+
+fn multiply_f32(lhs: Matrix<'_>, rhs: Matrix<'_>, out: &mut [f32], add: bool) {
+    assert!(fit(lhs, rhs, out));
+    let ([m, k], [_, n]) = (lhs.shape, rhs.shape);
+    // SAFETY: the assertion says that every element the shapes and strides reach lies within its slice, and `out` is a mutable borrow, so it overlaps neither operand.
     unsafe {
         gemm(
             m,
