@@ -14,6 +14,7 @@
 //! | [`attention`] | factorised attention over whole sequences, and its gradient | `[batch, time, channels]` |
 //! | [`block`] | a transformer's residual block and its gradient, as one piece of work | rows of channels |
 //! | [`decode`] | logits of the next token, with caches | rows of channels, padded to 16; weights in panels |
+//! | `team` | threads that decoding shares its steps out to | rectangles of a matrix |
 //! | `lanes` | the vectors under all kernels but the FFT's | blocks of 16 floats |
 //!
 //! # How a kernel is written
@@ -22,7 +23,7 @@
 //! instruction set, passed as a value that exists only where detection found the instructions. `lanes::Isa::run` compiles
 //! `run` once for every set and calls the widest; on a machine without any, the same code runs on plain Rust, which is
 //! also the twin that tests compare with. Of all kernels, only [`product`] is written otherwise. `unsafe` stands in `lanes`,
-//! [`product`] and `memory`.
+//! `team`, [`product`] and `memory`.
 //!
 //! # Why it is fast
 //!
@@ -47,7 +48,8 @@
 //!
 //! # Threads
 //!
-//! Tasks run in the current `rayon` pool, and each gets its own `&mut` chunk of the result.
+//! Tasks run in the current `rayon` pool, and each gets its own `&mut` chunk of the result. Decoding, whose tasks take
+//! microseconds, has threads of its own: `team`.
 
 pub mod attention;
 pub mod block;

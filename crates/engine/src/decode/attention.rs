@@ -56,28 +56,37 @@ impl Kernel for Attend<'_> {
 /// Scaled products of the query with whole tiles of keys.
 #[inline(always)]
 fn score<S: Simd>(simd: S, query: &[f32], keys: &[Block], scores: &mut [Block]) {
-    let width = query.len();
-    let scale = simd.splat(1.0 / (width as f32).sqrt());
     let together = scores.len() - scores.len() % CHAINS;
     for tile in (0..together).step_by(CHAINS) {
-        let mut sums = [simd.splat(0.0); CHAINS];
-        let keys = &keys[tile * width..][..CHAINS * width];
-        for (e, &q) in query.iter().enumerate() {
-            let q = simd.splat(q);
-            for (key, sum) in keys[e..].iter().step_by(width).zip(&mut sums) {
-                *sum = simd.mul_add(q, simd.load(key), *sum);
-            }
-        }
-        for (sum, score) in sums.into_iter().zip(&mut scores[tile..]) {
-            simd.store(simd.mul(sum, scale), score);
+        side_by_side::<S, CHAINS>(simd, query, &keys[tile * query.len()..], &mut scores[tile..]);
+    }
+    let (keys, scores) = (&keys[together * query.len()..], &mut scores[together..]);
+    match scores.len() {
+        3 => side_by_side::<S, 3>(simd, query, keys, scores),
+        2 => side_by_side::<S, 2>(simd, query, keys, scores),
+        1 => side_by_side::<S, 1>(simd, query, keys, scores),
+        _ => {}
+    }
+}
+
+/// The same of the first `N` tiles.
+#[inline(always)]
+fn side_by_side<S: Simd, const N: usize>(simd: S, query: &[f32], keys: &[Block], scores: &mut [Block]) {
+    let width = query.len();
+    let scale = simd.splat(1.0 / (width as f32).sqrt());
+    let mut sums = [simd.splat(0.0); N];
+    let mut tiles = [keys; N];
+    for (n, tile) in tiles.iter_mut().enumerate() {
+        *tile = &keys[n * width..][..width];
+    }
+    for e in 0..width {
+        let q = simd.splat(query[e]);
+        for n in 0..N {
+            sums[n] = simd.mul_add(q, simd.load(&tiles[n][e]), sums[n]);
         }
     }
-    for tile in together..scores.len() {
-        let mut sum = simd.splat(0.0);
-        for (&q, key) in query.iter().zip(&keys[tile * width..]) {
-            sum = simd.mul_add(simd.splat(q), simd.load(key), sum);
-        }
-        simd.store(simd.mul(sum, scale), &mut scores[tile]);
+    for (sum, score) in sums.into_iter().zip(scores) {
+        simd.store(simd.mul(sum, scale), score);
     }
 }
 

@@ -1,4 +1,4 @@
-//! One-token-ahead decoding of transformers with Jukebox's factorised attention, in `f32` on the CPU.
+//! One-token-ahead decoding of transformers with Jukebox's factorised attention, on the CPU.
 //!
 //! A [`Decoder`] owns the packed weights of one transformer ([`TransformerWeights`], and its blocks one by one as
 //! [`LayerWeights`]). [`Decoder::begin`] opens a window of positions, [`Decoder::advance`] appends tokens and gives the
@@ -7,13 +7,20 @@
 //! over key and value caches that are as long as each attention pattern needs.
 //!
 //! **Same bits, whatever the way.** Every output of a product is one chain of fused multiply-adds over the inputs in
-//! their order, every reduction has one fixed tree of 16 lanes, and the exponential is our own. So logits don't depend
-//! on how tokens are split over calls, on the number of rows, on the number of threads, or on the instruction set.
+//! their order, every reduction has one fixed tree of 16 lanes, and the exponential is our own. So within one
+//! [`Precision`] logits don't depend on how tokens are split over calls, on the number of rows, on the number of threads,
+//! or on the instruction set.
 //!
 //! Source: Dhariwal et al. 2020 (arXiv 2005.00341), appendix A; Child et al. 2019 for the factorised patterns.
 //!
-//! The way of a step: `window` (what was begun) → `decoder` (inputs, chunks, logits) → `layer` (one residual block) → `panels` (products), `norm`,
-//! `activation`, `attention` over `cache`, whose places `pattern` gives; all kernels stand on `lanes`.
+//! **Weights are read once.** A step is bound by reading the weights, so they are packed as its threads read them, in the
+//! [`Precision`] that is asked for, and every row of the batch uses a weight while it is at hand. Its five phases a layer
+//! (queries, keys and values; attention; projection; the two halves of the feed-forward part, with activation and
+//! residual) are shared out to a team of threads.
+//!
+//! The way of a step: `window` (what was begun) → `decoder` (inputs, chunks, logits) → `layer` (one residual block) →
+//! `norm`, `matrix` and `product` (products), `attention` over `cache`, whose places `pattern` gives; all kernels stand on
+//! `lanes`.
 
 mod attention;
 mod cache;

@@ -40,6 +40,43 @@ impl PackedNorm {
     }
 }
 
+/// Sums that are made side by side, to hide the latency of an addition.
+const CHAINS: usize = 4;
+
+/// Sum of blocks.
+#[inline(always)]
+fn total<S: Simd>(simd: S, blocks: &[Block]) -> S::V {
+    let mut sums = [simd.splat(0.0); CHAINS];
+    let (together, rest) = blocks.as_chunks::<CHAINS>();
+    for blocks in together {
+        for (sum, block) in sums.iter_mut().zip(blocks) {
+            *sum = simd.add(*sum, simd.load(block));
+        }
+    }
+    for block in rest {
+        sums[0] = simd.add(sums[0], simd.load(block));
+    }
+    simd.add(simd.add(sums[0], sums[2]), simd.add(sums[1], sums[3]))
+}
+
+/// Sum of the squares of blocks less `mean`.
+#[inline(always)]
+fn squared_distances<S: Simd>(simd: S, blocks: &[Block], mean: S::V) -> S::V {
+    let mut sums = [simd.splat(0.0); CHAINS];
+    let (together, rest) = blocks.as_chunks::<CHAINS>();
+    for blocks in together {
+        for (sum, block) in sums.iter_mut().zip(blocks) {
+            let distance = simd.sub(simd.load(block), mean);
+            *sum = simd.mul_add(distance, distance, *sum);
+        }
+    }
+    for block in rest {
+        let distance = simd.sub(simd.load(block), mean);
+        sums[0] = simd.mul_add(distance, distance, sums[0]);
+    }
+    simd.add(simd.add(sums[0], sums[2]), simd.add(sums[1], sums[3]))
+}
+
 struct Normalise<'a, 'b> {
     norm: &'a PackedNorm,
     /// All rows.
@@ -61,22 +98,13 @@ impl Kernel for Normalise<'_, '_> {
             let from = self.from[(self.to.row + index) * stride..][..stride].as_chunks::<LANES>().0;
             let plus = self.plus.map(|plus| plus[(self.to.row + index) * stride..][..stride].as_chunks::<LANES>().0);
             let row = self.to.row(index).as_chunks_mut::<LANES>().0;
+            row.copy_from_slice(from);
+            for (sum, plus) in row.iter_mut().zip(plus.unwrap_or_default()) {
+                simd.store(simd.add(simd.load(sum), simd.load(plus)), sum);
+            }
             // The padding is zero: it adds nothing to the sum, and is left out of the squares.
-            let mut sum = simd.splat(0.0);
-            for at in 0..row.len() {
-                let mut values = simd.load(&from[at]);
-                if let Some(plus) = plus {
-                    values = simd.add(values, simd.load(&plus[at]));
-                }
-                simd.store(values, &mut row[at]);
-                sum = simd.add(sum, values);
-            }
-            let mean = simd.mul(simd.splat(simd.sum(sum)), scale);
-            let mut squares = simd.splat(0.0);
-            for block in &row[..width / LANES] {
-                let distance = simd.sub(simd.load(block), mean);
-                squares = simd.mul_add(distance, distance, squares);
-            }
+            let mean = simd.mul(simd.splat(simd.sum(total(simd, row))), scale);
+            let mut squares = squared_distances(simd, &row[..width / LANES], mean);
             if !width.is_multiple_of(LANES) {
                 let mut last = [0.0; LANES];
                 simd.store(mean, &mut last);

@@ -57,10 +57,10 @@ impl Simd for Neon {
         unsafe {
             let [a, b] = transmute::<[u16; LANES], [uint16x8_t; 2]>(*from);
             [
-                vreinterpretq_f32_u32(vshll_n_u16::<16>(vget_low_u16(a))),
-                vreinterpretq_f32_u32(vshll_n_u16::<16>(vget_high_u16(a))),
-                vreinterpretq_f32_u32(vshll_n_u16::<16>(vget_low_u16(b))),
-                vreinterpretq_f32_u32(vshll_n_u16::<16>(vget_high_u16(b))),
+                vreinterpretq_f32_u32(vshlq_n_u32::<16>(vmovl_u16(vget_low_u16(a)))),
+                vreinterpretq_f32_u32(vshlq_n_u32::<16>(vmovl_u16(vget_high_u16(a)))),
+                vreinterpretq_f32_u32(vshlq_n_u32::<16>(vmovl_u16(vget_low_u16(b)))),
+                vreinterpretq_f32_u32(vshlq_n_u32::<16>(vmovl_u16(vget_high_u16(b)))),
             ]
         }
     }
