@@ -7,6 +7,7 @@ use crate::ModelError;
 use crate::nn::dense::quick_gelu;
 use crate::nn::transformer::{Layer, TransformerConfig};
 use burn::tensor::Tensor;
+use orchestrion_engine::Numbers;
 use orchestrion_engine::decode::Pattern;
 
 /// Most positions that pass through the layers together: scores of dense attention are a matrix of them and all before.
@@ -62,7 +63,9 @@ impl TensorDecoder {
         let layers = self.network.transformer.layers.iter().zip(&self.patterns);
         let cache = |(layer, pattern): (&Layer, &Pattern)| match (&layer.attn.c_enc_kv, &conditions.encoder) {
             (None, _) => Ok(TensorCache::new(*pattern, sizes, length, &device)),
-            (Some(project), Some(states)) => Ok(TensorCache::of_encoder(project.forward(states.clone()), sizes)),
+            (Some(project), Some(states)) => {
+                Ok(TensorCache::of_encoder(project.forward(states.clone(), Numbers::F32), sizes))
+            }
             (Some(_), None) => Err(ModelError::Request("a layer looks at lyrics, and there are none".to_owned())),
         };
         self.window = Some(Begun {
@@ -125,12 +128,12 @@ impl Begun {
         let scale = network.transformer.scale;
         let caches = std::mem::take(&mut self.caches);
         for (layer, cache) in network.transformer.layers.iter().zip(caches) {
-            let projected = layer.attn.c_attn.forward(layer.ln_0.forward(x.clone()));
+            let projected = layer.attn.c_attn.forward(layer.ln_0.forward(x.clone()), Numbers::F32);
             let (cache, found) = cache.attend(projected, self.computed);
             self.caches.push(cache);
-            let a = layer.attn.c_proj.forward(found);
-            let hidden = quick_gelu(layer.c_fc.forward(layer.ln_1.forward(x.clone() + a.clone())));
-            x = x + (a + layer.c_proj.forward(hidden)).mul_scalar(scale);
+            let a = layer.attn.c_proj.forward(found, Numbers::F32);
+            let hidden = quick_gelu(layer.c_fc.forward(layer.ln_1.forward(x.clone() + a.clone()), Numbers::F32));
+            x = x + (a + layer.c_proj.forward(hidden, Numbers::F32)).mul_scalar(scale);
         }
         if let (None, Some(condition)) = (&network.x_out, condition) {
             x = x + condition;
