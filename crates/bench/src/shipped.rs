@@ -40,7 +40,7 @@ pub(crate) fn sample(shipped: &ModelFolder) -> Result<Row, BenchError> {
         level.hop_fraction = f64::from(*hop);
     }
     let mut open = |level: usize| {
-        let prior = PriorDecoder::open(shipped, level, &Device::flex())?;
+        let prior = PriorDecoder::open(shipped, level, &Device::flex(), None)?;
         Ok(Box::new(prior) as Box<dyn TokenModel>)
     };
     let mut song = || -> Result<(), BenchError> {

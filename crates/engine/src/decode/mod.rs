@@ -42,7 +42,7 @@ mod tests;
 pub(crate) use tests::product_in_cache;
 
 pub use decoder::Decoder;
-pub use pattern::AttnFunc;
+pub use pattern::{AttnFunc, Pattern, Place};
 pub use precision::Precision;
 pub use probe::Probe;
 pub use weights::{LayerWeights, Linear, Norm, TransformerWeights};
