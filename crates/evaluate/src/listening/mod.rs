@@ -5,7 +5,7 @@ mod opinion;
 mod pairs;
 mod screening;
 
-pub use answers::{Answer, Key, Stimulus, read_answers};
+pub use answers::{ANCHOR, Answer, Key, REFERENCE, Stimulus, read_answers};
 pub use opinion::Opinion;
 pub use pairs::Strength;
 pub use screening::Dropped;
