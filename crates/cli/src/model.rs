@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use burn::tensor::Device;
-use orchestrion_model::store::{ModelFolder, Source};
+use orchestrion_model::store::{Dtype, ModelFolder, Source};
 use std::path::{Path, PathBuf};
 
 /// The model that is part of the program.
@@ -48,6 +48,46 @@ pub fn open(path: &Path) -> Result<ModelFolder, Failure> {
 pub fn identity(folder: &ModelFolder) -> Result<String, Failure> {
     let hash = folder.fingerprint()?;
     Ok(format!("{} {}", folder.config().name, &hash[..16.min(hash.len())]))
+}
+
+/// Options that choose the numbers in which priors are held.
+#[derive(Debug, Clone, clap::Args)]
+pub struct WeightsChoice {
+    /// Numbers in which a prior's matrices are held: fewer bytes are faster and take less memory [default: auto]
+    #[arg(long, value_enum, value_name = "TYPE")]
+    pub weights: Option<Weights>,
+}
+
+/// Numbers in which a prior's matrices are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Weights {
+    /// As the model stores them
+    Auto,
+    /// Four bytes
+    F32,
+    /// Two bytes: of a model stored as bf16 the same music as f32
+    Bf16,
+    /// One byte, and a scale for each output
+    Int8,
+}
+
+impl WeightsChoice {
+    /// The type; none: as the model stores them.
+    pub fn dtype(&self) -> Option<Dtype> {
+        self.weights.and_then(Weights::dtype)
+    }
+}
+
+impl Weights {
+    /// The type; none: as the model stores them.
+    pub fn dtype(self) -> Option<Dtype> {
+        match self {
+            Self::Auto => None,
+            Self::F32 => Some(Dtype::F32),
+            Self::Bf16 => Some(Dtype::Bf16),
+            Self::Int8 => Some(Dtype::Int8),
+        }
+    }
 }
 
 /// Options that choose a device.

@@ -84,7 +84,7 @@ fn published_files_are_imported_shown_and_played() {
 
     let info = studio.json("model info --model m --json");
     assert_eq!(info["config"]["name"], "small");
-    assert!(info["sampling_bytes"]["cache"].as_u64().unwrap() > 0);
+    assert!(info["sampling_bytes"]["int8"]["cache"].as_u64().unwrap() > 0);
     let text = studio.good("model info --model m");
     assert!(text.contains("prior.1") && text.contains("int8") && text.contains("Noncommercial"), "{text}");
     let file = studio.json("model info --model top.pth.tar --json");

@@ -182,12 +182,50 @@ fn models_are_shown_merged_and_measured() {
     assert!(reconstruction["rows"].as_array().unwrap().len() >= 4, "three levels and a baseline");
     assert_finite(&reconstruction, "reconstruction");
     for level in 0..3 {
-        let likelihood = studio.json(&format!(
-            "eval likelihood --tokens tokens --model up0 --level {level} --split valid --limit 3 --json"
-        ));
-        assert_finite(&likelihood, "likelihood");
-        assert!(likelihood["bits"].as_f64().unwrap() > 0.0);
+        let bits = |weights: &str| {
+            let of = format!("--tokens tokens --model up0 --level {level} --split valid --limit 3 --json {weights}");
+            let likelihood = studio.json(&format!("eval likelihood {of}"));
+            assert_finite(&likelihood, "likelihood");
+            likelihood["bits"].as_f64().unwrap()
+        };
+        let whole = bits("");
+        assert!(whole > 0.0);
+        for (weights, most) in [("auto", 1e-4), ("f32", 1e-4), ("bf16", 0.05), ("int8", 0.05)] {
+            let decoded = bits(&format!("--weights {weights}"));
+            assert!((decoded - whole).abs() <= most, "level {level}, {weights}: {decoded} for {whole}");
+        }
     }
+}
+
+#[test]
+fn weights_are_held_as_asked_and_a_session_goes_on_with_its_own() {
+    let studio = Studio::shared();
+    studio.good("model merge up0 --bf16 --name light --out light");
+    let sample = |weights: &str, out: &str| {
+        studio.good(&format!("sample --model light --seconds 0.5 --levels 2,1 --seed 4 {weights} --out {out}"));
+        studio.codes(&format!("{out}/session.safetensors"))
+    };
+    let stored = sample("", "light-auto");
+    assert_eq!(sample("--weights f32", "light-f32"), stored, "bf16 stands for itself");
+    assert_ne!(sample("--weights int8", "light-int8"), stored);
+
+    let on = |options: &str| {
+        studio.run(&format!("sample --model light --continue light-int8/session.safetensors {options}"))
+    };
+    let refused = on("--weights bf16");
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("begun with weights int8 cannot go on with bf16\nhint: "), "{}", refused.stderr);
+    assert_eq!(on("--seconds 1").code, Some(0), "the session knows its weights");
+    assert_eq!(on("--seconds 1 --weights int8").code, Some(0));
+    assert_eq!(
+        studio.codes("light-int8/session.safetensors")[2][0],
+        {
+            studio.good("sample --model light --seconds 0.5 --levels 2,1 --seed 4 --weights int8 --out light-whole");
+            studio.good("sample --model light --continue light-whole/session.safetensors --seconds 1 --weights int8");
+            studio.codes("light-whole/session.safetensors")[2][0].clone()
+        },
+        "with or without saying so"
+    );
 }
 
 #[test]

@@ -59,6 +59,7 @@ mod memory;
 pub mod product;
 pub mod rows;
 pub mod spectral;
+mod team;
 #[cfg(test)]
 mod tests;
 

@@ -27,6 +27,7 @@ mod ngram;
 #[cfg(feature = "opus")]
 mod opus;
 mod reconstruction;
+mod scores;
 mod stft_distance;
 mod structure;
 pub mod symmetric;
@@ -42,5 +43,6 @@ pub use fidelity::Fidelity;
 pub use gaussian::{Gaussian, Reference};
 pub use likelihood::{LikelihoodReport, likelihood};
 pub use reconstruction::{Excerpt, ReconstructionReport, ReconstructionRow, reconstruction, spread};
+pub use scores::Scores;
 pub use stft_distance::stft_distance;
 pub use structure::{FRAME_SECONDS, SelfSimilarity, Structure, structure};

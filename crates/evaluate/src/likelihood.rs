@@ -1,12 +1,12 @@
 //! Bits a token of a prior on held-out tokens.
 
-use crate::EvaluateError;
 use crate::compressor::compressed_bits;
 use crate::ngram::Ngram;
+use crate::{EvaluateError, Scores};
 use orchestrion_data::lyrics::Vocabulary;
 use orchestrion_data::{Balance, ShortTracks, Split, TokenCache, TokenWindow, TokenWindows, WindowSettings};
 use orchestrion_model::condition::Labels;
-use orchestrion_model::prior::{Prior, token_tensor};
+use orchestrion_model::prior::Window;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -86,13 +86,12 @@ fn labels(window: &TokenWindow, of: &TokenWindow) -> Labels {
     }
 }
 
-/// Bits of the tokens that no earlier window had.
-fn bits(prior: &Prior, window: &TokenWindow, labels: Labels) -> Result<Vec<f64>, EvaluateError> {
+/// Bits of the tokens of a window that the windows before it lack.
+fn bits(prior: &mut dyn Scores, window: &TokenWindow, labels: Labels) -> Result<Vec<f64>, EvaluateError> {
     let upper = window.upper.as_deref().map(|u| [u]);
-    let conditions = prior.conditions(&[labels], 0, window.codes.len(), upper.as_ref().map(|u| &u[..]))?;
-    let tokens = token_tensor(&[&window.codes], &prior.device());
-    let bits: Vec<f32> = prior.bits(tokens, &conditions).into_data().iter().collect();
-    Ok(bits.iter().skip(window.seen).map(|b| f64::from(*b)).collect())
+    let upper = upper.as_ref().map(|u| &u[..]);
+    let of = Window { start: 0, length: window.codes.len(), labels: &[labels], upper };
+    Ok(prior.bits(&of, &window.codes)?.into_iter().skip(window.seen).collect())
 }
 
 fn mean(values: &[f64]) -> f64 {
@@ -113,12 +112,12 @@ fn interval(by_track: &BTreeMap<usize, Vec<f64>>) -> (f64, f64) {
 /// # Errors
 /// If the cache has no tracks of the split that are long enough, or the prior refuses a label.
 pub fn likelihood(
-    prior: &Prior,
+    prior: &mut dyn Scores,
     cache: &TokenCache,
     split: Split,
     limit: usize,
 ) -> Result<LikelihoodReport, EvaluateError> {
-    let config = prior.config();
+    let config = prior.config().clone();
     let vocabulary = config.lyrics.as_ref().map(|l| Vocabulary::of_size(l.vocabulary)).transpose()?;
     let settings = |split, short| WindowSettings {
         level: config.level,

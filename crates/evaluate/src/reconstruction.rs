@@ -142,11 +142,8 @@ struct Found {
 fn baselines(samples: &[f32], sample_rate: u32) -> Result<Vec<(String, Vec<f32>)>, EvaluateError> {
     let clip = Clip::from_mono(samples.to_vec(), sample_rate);
     let cut = |cut: &f64| (format!("low-passed at {} kHz", cut / 1000.0), low_pass(&clip, *cut).mono());
-    #[cfg_attr(not(feature = "opus"), expect(unused_mut, reason = "more follow with the feature"))]
-    let mut all: Vec<(String, Vec<f32>)> = CUTS.iter().map(cut).collect();
+    let all: Vec<(String, Vec<f32>)> = CUTS.iter().map(cut).collect();
     #[cfg(feature = "opus")]
-    for rate in crate::opus::BIT_RATES {
-        all.push((format!("Opus at {} kbit/s", rate / 1000), crate::opus::round_trip(&clip, rate)?));
-    }
+    let all = all.into_iter().chain(crate::opus::baselines(&clip)?).collect();
     Ok(all)
 }

@@ -1,6 +1,7 @@
 //! What to make: lengths, takes, labels, and how each level is sampled.
 
 use orchestrion_model::condition::Labels;
+use orchestrion_model::store::Dtype;
 use serde::{Deserialize, Serialize};
 
 use crate::{RequestError, SamplerSettings, SongShape, TakeLabels};
@@ -45,6 +46,9 @@ pub struct SampleRequest {
     pub labels: Vec<TakeLabels>,
     /// Most takes that run through a prior at once. Changes memory and speed, never the tokens.
     pub max_batch: usize,
+    /// Numbers in which the priors' matrices are held; none: as the model stores them. Other numbers, other tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Dtype>,
 }
 
 impl SampleRequest {
@@ -64,6 +68,7 @@ impl SampleRequest {
             levels: (0..level_count).rev().collect(),
             labels: vec![TakeLabels::default()],
             max_batch: 16,
+            weights: None,
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::SettingsError;
 use crate::request::{MAX_TAKES, MAX_TOKENS};
 use orchestrion_data::lyrics::MAX_LYRICS;
+use orchestrion_model::store::Dtype;
 
 /// A request that cannot be served.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -50,6 +51,17 @@ pub enum RequestError {
         given: usize,
         /// Takes of the session.
         takes: usize,
+    },
+    /// A session whose weights would change.
+    #[error(
+        "a session begun with weights {} cannot go on with {}; hint: leave the choice of weights out, or start a new session",
+        weights_name(*.began), weights_name(*.given)
+    )]
+    WeightsChanged {
+        /// Weights asked for.
+        given: Option<Dtype>,
+        /// Weights of the session.
+        began: Option<Dtype>,
     },
     /// None or too many.
     #[error("cannot make {0} takes; hint: ask for 1 to {MAX_TAKES}")]
@@ -154,4 +166,8 @@ pub enum RequestError {
     /// A codec whose levels cannot be made one after the other.
     #[error("the codec does not fit: {0}; hint: use a codec whose levels have one codebook and nested hop lengths")]
     Shape(String),
+}
+
+fn weights_name(weights: Option<Dtype>) -> &'static str {
+    weights.map_or("as stored", Dtype::name)
 }

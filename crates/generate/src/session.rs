@@ -63,11 +63,14 @@ impl Session {
     /// still to come.
     ///
     /// # Errors
-    /// As [`Session::new`], and if the number of takes changes. The session is then as it was.
+    /// As [`Session::new`], and if the number of takes or the weights change. The session is then as it was.
     pub fn revise(&mut self, request: SampleRequest) -> Result<(), RequestError> {
         request.validate(&self.shape)?;
         if request.takes != self.request.takes {
             return Err(RequestError::TakesChanged { given: request.takes, takes: self.request.takes });
+        }
+        if request.weights != self.request.weights {
+            return Err(RequestError::WeightsChanged { given: request.weights, began: self.request.weights });
         }
         let former = std::mem::replace(&mut self.request, request);
         self.check().inspect_err(|_| self.request = former)

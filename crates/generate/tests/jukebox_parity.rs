@@ -16,6 +16,7 @@ use orchestrion_generate::{
 };
 use orchestrion_model::nn::Random;
 use orchestrion_model::prior::{Prior, PriorDecoder, TokenModel};
+use orchestrion_model::store::Dtype;
 use serde_json::json;
 use std::path::Path;
 
@@ -76,7 +77,7 @@ fn compare(name: &str, path: &Path) {
         let mut config = priors[level].clone();
         config.0["downs_t"] = json!(vec![1; priors.len()]);
         config.0["strides_t"] = json!(steps);
-        let decoder = PriorDecoder::new(prior(&fixture, &config, level))?;
+        let decoder = PriorDecoder::new(prior(&fixture, &config, level), Dtype::F32)?;
         Ok(Box::new(decoder) as Box<dyn TokenModel>)
     };
     let cancel = Cancel::new();

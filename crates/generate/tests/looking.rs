@@ -14,6 +14,7 @@ use orchestrion_model::nn::Random;
 use orchestrion_model::nn::resnet::ResnetConfig;
 use orchestrion_model::nn::transformer::TransformerConfig;
 use orchestrion_model::prior::{AlignmentConfig, LyricsConfig, PriorConfig, PriorDecoder, Window};
+use orchestrion_model::store::Dtype;
 
 const RATE: u32 = 100;
 const HOP: usize = 8;
@@ -87,7 +88,7 @@ fn upsampler() -> PriorConfig {
 }
 
 fn decoder(config: &PriorConfig) -> PriorDecoder {
-    PriorDecoder::new(config.init(&mut Random::new(3), &Device::flex()).unwrap()).unwrap()
+    PriorDecoder::new(config.init(&mut Random::new(3), &Device::flex()).unwrap(), Dtype::F32).unwrap()
 }
 
 fn codes(count: usize) -> Vec<u32> {

@@ -11,6 +11,7 @@ use orchestrion_generate::{
 };
 use orchestrion_model::ModelError;
 use orchestrion_model::codec::{Codec, CodecSpec, StreamSpec};
+use orchestrion_model::store::Dtype;
 use pretend::{CONTEXT, Mind, Pretend, TOKENS, shape};
 use proptest::prelude::*;
 
@@ -182,6 +183,9 @@ fn a_continued_session_keeps_its_tokens_and_is_reproducible() {
     assert!(matches!(shorter, RequestError::PromptTooLong { level: 0, .. }), "{shorter}");
     let more = SampleRequest { takes: 4, labels: vec![TakeLabels::default()], ..session.request().clone() };
     assert!(matches!(session.revise(more), Err(RequestError::TakesChanged { .. })));
+    let lighter = SampleRequest { weights: Some(Dtype::Int8), ..session.request().clone() };
+    let error = session.revise(lighter).unwrap_err().to_string();
+    assert!(error.contains("begun with weights as stored cannot go on with int8; hint: "), "{error}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use orchestrion_model::nn::{Random, each_parameter};
 use orchestrion_model::prior::{
     Conditions, LyricsConfig, Prior, PriorConfig, PriorDecoder, TokenModel, Window, token_tensor,
 };
+use orchestrion_model::store::Dtype;
 
 const BOOK: usize = 13;
 /// Different characters.
@@ -158,12 +159,13 @@ fn one_token_ahead_equals_the_whole_window() {
         let config = draw(random);
         drawn.iter_mut().zip(can_sample).for_each(|(n, func)| *n += u32::from(config.transformer.has(func)));
         let prior = init(&config, random);
-        let mut decoder = PriorDecoder::new(prior.clone()).unwrap();
-        let ratio = decoder.upper_ratio().unwrap_or(1);
-        // The second window goes through the same decoder: nothing of the first may be left.
+        let engine = PriorDecoder::new(prior.clone(), Dtype::F32).unwrap();
+        let mut decoders = [engine, PriorDecoder::on_tensors(prior.clone()).unwrap()];
+        let ratio = decoders[0].upper_ratio().unwrap_or(1);
+        // The second window goes through the same decoders: nothing of the first may be left.
         for partial in [true, false] {
             let batch = 1 + random.below(3);
-            let context = decoder.context();
+            let context = decoders[0].context();
             let length = if partial { ratio * (1 + random.below(context / ratio)) } else { context };
             let start = random.below(50) * ratio;
             let tokens = rows(batch, length, random);
@@ -176,18 +178,20 @@ fn one_token_ahead_equals_the_whole_window() {
             spread = spread.max(largest);
 
             let window = Window { start, length, labels: &labels, upper: above.as_deref() };
-            decoder.begin(&window).unwrap();
+            decoders.iter_mut().for_each(|decoder| decoder.begin(&window).unwrap());
             // The logits of the token at `known`, after a prefix of any length, then after one more token or several.
             let (mut known, mut next) = (0, random.below(length));
             loop {
-                let logits = decoder.advance(&tokens.iter().map(|r| &r[known..next]).collect::<Vec<_>>()).unwrap();
+                let new: Vec<&[u32]> = tokens.iter().map(|r| &r[known..next]).collect();
                 known = next;
-                for (row, ours) in logits.chunks_exact(BOOK).enumerate() {
-                    let at = (row * length + known) * BOOK;
-                    for (a, b) in ours.iter().zip(&expected[at..at + BOOK]) {
-                        let place = format!("seed {seed}, row {row}, token {known} of {length}");
-                        worst = worst.max((a - b).abs() / largest);
-                        assert!((a - b).abs() <= TOLERANCE * largest, "{place}: {a} for {b} with {config:?}");
+                for (who, decoder) in decoders.iter_mut().enumerate() {
+                    for (row, ours) in decoder.advance(&new).unwrap().chunks_exact(BOOK).enumerate() {
+                        let at = (row * length + known) * BOOK;
+                        for (a, b) in ours.iter().zip(&expected[at..at + BOOK]) {
+                            let place = format!("decoder {who}, seed {seed}, row {row}, token {known} of {length}");
+                            worst = worst.max((a - b).abs() / largest);
+                            assert!((a - b).abs() <= TOLERANCE * largest, "{place}: {a} for {b} with {config:?}");
+                        }
                     }
                 }
                 if known + 1 == length {
@@ -215,7 +219,7 @@ fn windows_that_do_not_fit_are_refused_by_name() {
         width: 4,
         resnet: ResnetConfig { depth: 1, hidden: 1.0, dilation_growth: 3, dilation_cycle: None, residual_scale: false },
     });
-    let mut decoder = PriorDecoder::new(config.init(random, &Device::flex()).unwrap()).unwrap();
+    let mut decoder = PriorDecoder::new(config.init(random, &Device::flex()).unwrap(), Dtype::F32).unwrap();
     let context = decoder.context();
     let labels = [draw_labels(random)];
     let stranger = [Labels { artist: vec![(99, 1.0)], ..labels[0].clone() }];
@@ -253,7 +257,7 @@ fn the_last_hidden_state_gives_the_logits() {
             }
         });
         let (width, first) = (config.transformer.width, config.first_token());
-        let mut decoder = PriorDecoder::new(prior).unwrap();
+        let mut decoder = PriorDecoder::new(prior, Dtype::F32).unwrap();
         let ratio = decoder.upper_ratio().unwrap_or(1);
         let length = ratio * (1 + random.below(decoder.context() / ratio));
         let (tokens, labels) = (rows(2, length, random), [draw_labels(random), draw_labels(random)]);
@@ -285,7 +289,7 @@ fn attention_is_shared_out_among_the_words() {
         if config.upper.is_some() {
             continue;
         }
-        let mut decoder = PriorDecoder::new(init(&config, random)).unwrap();
+        let mut decoder = PriorDecoder::new(init(&config, random), Dtype::F32).unwrap();
         let length = 1 + random.below(decoder.context());
         let (tokens, labels) = (rows(2, length, random), [draw_labels(random), draw_labels(random)]);
         let window = Window { start: 0, length, labels: &labels, upper: None };

@@ -244,23 +244,37 @@ fn weights_that_do_not_fit_are_named() {
 }
 
 #[test]
-fn a_prior_is_opened_layer_by_layer() {
+fn a_prior_is_opened_layer_by_layer_as_it_is_stored() {
     let device = Device::flex();
-    let (folder, _, priors) = saved(Dtype::F32);
-    let model = open(folder.path()).unwrap();
     let labels = [Labels { artist: vec![(1, 1.0)], genre: vec![], total_length: 30_000, offset: 0, lyrics: vec![] }];
-    for (level, prior) in priors.into_iter().enumerate() {
-        PriorDecoder::check(&model, level).unwrap();
-        let logits = |mut decoder: PriorDecoder| {
-            let above: [&[u32]; 1] = [&[1, 2, 3, 4]];
-            let upper = (level == 0).then_some(above.as_slice());
-            decoder.begin(&Window { start: 0, length: 16, labels: &labels, upper }).unwrap();
-            decoder.advance(&[&[1, 2, 3, 4, 5, 6, 7]]).unwrap()
-        };
-        let opened = PriorDecoder::open(&model, level, &device).unwrap();
-        assert_eq!(logits(opened), logits(PriorDecoder::new(prior).unwrap()));
+    let above: [&[u32]; 1] = [&[1, 2, 3, 4]];
+    let tokens: [u32; 16] = std::array::from_fn(|i| i as u32 % 8);
+    for dtype in Dtype::ALL {
+        let (folder, ..) = saved(dtype);
+        let model = open(folder.path()).unwrap();
+        for level in 0..2 {
+            PriorDecoder::check(&model, level).unwrap();
+            assert_eq!(model.stored_dtype(level).unwrap(), dtype);
+            let window = Window { start: 0, length: 16, labels: &labels, upper: (level == 0).then_some(&above) };
+            let both = |mut decoder: PriorDecoder| {
+                decoder.begin(&window).unwrap();
+                let logits = decoder.advance(&[&tokens[..7]]).unwrap();
+                (logits, decoder.hidden(0, &window, &[&tokens]).unwrap())
+            };
+            let stored = both(PriorDecoder::open(&model, level, &device, None).unwrap());
+            let exact = both(PriorDecoder::new(model.prior(level, &device).unwrap(), Dtype::F32).unwrap());
+            if dtype == Dtype::Int8 {
+                // The layers are not rounded once more, up to the last place of their scales. The output's table is.
+                let near = stored.1.iter().zip(&exact.1).all(|(a, b)| (a - b).abs() <= 1e-5 * b.abs().max(1.0));
+                assert!(near, "level {level}");
+            } else {
+                assert_eq!(stored, exact, "{dtype}, level {level}");
+            }
+        }
     }
-    let error = PriorDecoder::open(&model, 2, &device).err().unwrap();
+    let (folder, ..) = saved(Dtype::F32);
+    let model = open(folder.path()).unwrap();
+    let error = PriorDecoder::open(&model, 2, &device, None).err().unwrap();
     assert!(error.to_string().contains("no prior for level 2 (it has: 0, 1)"), "{error}");
 }
 
@@ -305,7 +319,7 @@ fn all_faults_of_a_prior_are_named() {
         map.insert(layer(1, "ln_1.weight"), "prior-0.safetensors".into());
     });
     let model = open(folder.path()).unwrap();
-    let opened = PriorDecoder::open(&model, 1, &Device::flex()).err().unwrap().to_string();
+    let opened = PriorDecoder::open(&model, 1, &Device::flex(), None).err().unwrap().to_string();
     for fault in [
         "`prior.1.prior.x_emb.weight` is missing".to_owned(),
         format!("`{}` is missing", layer(0, "ln_0.bias")),
@@ -325,7 +339,7 @@ fn all_faults_of_a_prior_are_named() {
 
     let (folder, ..) = saved(Dtype::F32);
     edit(folder.path(), "config.json", |config| config["priors"]["1"]["transformer"]["mlp_width"] = 2.0.into());
-    let error = PriorDecoder::open(&open(folder.path()).unwrap(), 1, &Device::flex()).err().unwrap().to_string();
+    let error = PriorDecoder::open(&open(folder.path()).unwrap(), 1, &Device::flex(), None).err().unwrap().to_string();
     assert!(error.contains(&format!("`{}` is [8, 8], not [8, 16]", layer(0, "mlp.c_fc.w"))), "{error}");
     assert!(error.contains("and 1 more"), "{error}");
 }

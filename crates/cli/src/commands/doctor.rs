@@ -1,7 +1,7 @@
 //! `orchestrion doctor`.
 
 use crate::failure::Failure;
-use crate::model::ModelChoice;
+use crate::model::{ModelChoice, WeightsChoice};
 use serde_json::json;
 
 /// What the program itself takes, in bytes.
@@ -12,6 +12,8 @@ const PROGRAM: u64 = 64 << 20;
 pub struct Arguments {
     #[command(flatten)]
     model: ModelChoice,
+    #[command(flatten)]
+    weights: WeightsChoice,
     /// Takes to make at once
     #[arg(long, default_value_t = 1)]
     takes: usize,
@@ -48,7 +50,7 @@ fn instructions() -> &'static str {
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let folder = arguments.model.open()?;
     let config = folder.config();
-    let need = config.sampling_memory(arguments.takes).total() + PROGRAM;
+    let need = folder.sampling_memory(arguments.takes, arguments.weights.dtype())?.total() + PROGRAM;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let fits = memory().map(|[_, free]| need < free);
     let gb = |bytes: u64| bytes as f64 / 1e9;
@@ -79,7 +81,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let verdict = match fits {
         Some(true) => "it fits",
-        Some(false) => "it does not fit; make fewer takes at once",
+        Some(false) => "it does not fit; make fewer takes at once, or try `--weights int8`",
         None => "",
     };
     println!("sampling     {} needs about {:.2} GB for {} takes: {verdict}", config.name, gb(need), arguments.takes);

@@ -1,12 +1,14 @@
 //! `orchestrion embed`.
 
 use crate::failure::Failure;
-use crate::model::{self, DeviceChoice, ModelChoice};
+use crate::model::{self, DeviceChoice, ModelChoice, WeightsChoice};
 use crate::progress::Meter;
+use burn::tensor::Device;
 use orchestrion_audio::ReadOptions;
 use orchestrion_generate::{Pool, hidden_states};
 use orchestrion_model::codec::{Codec, VqVae};
 use orchestrion_model::prior::PriorDecoder;
+use orchestrion_model::store::Dtype;
 use serde_json::json;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -40,6 +42,8 @@ pub struct Arguments {
     #[command(flatten)]
     model: ModelChoice,
     #[command(flatten)]
+    weights: WeightsChoice,
+    #[command(flatten)]
     device: DeviceChoice,
 }
 
@@ -72,7 +76,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let [codes, upper] = codes(&arguments, &codec, level, config.upper.is_some())?;
     drop(codec);
 
-    let mut prior = PriorDecoder::open(&folder, level, &device)?;
+    let mut prior = PriorDecoder::open(&folder, level, &Device::flex(), arguments.weights.dtype())?;
     let mut meter = Meter::new(&format!("level {level}"), 0, codes.len() as u64);
     let pool = match arguments.pool {
         Pooling::None => Pool::None,
@@ -90,6 +94,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         ("source", json!(arguments.audio)),
         ("level", json!(level)),
         ("layer", json!(arguments.layer)),
+        ("weights", json!(arguments.weights.dtype().map_or("auto", Dtype::name))),
         ("pool", json!(if pool == Pool::Mean { "mean" } else { "none" })),
         ("sample_rate", json!(config.sample_rate)),
         ("hop_length", json!(config.hop_length)),

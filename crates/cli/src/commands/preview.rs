@@ -117,7 +117,7 @@ impl Preview for PriorPreview {
         let finest = request.levels.iter().copied().min().unwrap_or(top);
         let mut session = Session::new(request, shape, "preview", None).map_err(word)?;
         let mut open = |level: usize| {
-            let prior = PriorDecoder::open(&model, level, &Device::flex())?;
+            let prior = PriorDecoder::open(&model, level, &Device::flex(), None)?;
             Ok(Box::new(prior) as Box<dyn TokenModel>)
         };
         let cancel = Cancel::new();

@@ -4,7 +4,7 @@ use super::sample_alignment;
 use super::sample_labels::{self, LabelOptions};
 use super::sample_output::Output;
 use crate::failure::Failure;
-use crate::model::{self, DeviceChoice, EMBEDDED, ModelChoice};
+use crate::model::{self, DeviceChoice, EMBEDDED, ModelChoice, WeightsChoice};
 use crate::progress::Meter;
 use burn::tensor::Device;
 use orchestrion_data::Tokens;
@@ -76,6 +76,8 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    weights: WeightsChoice,
+    #[command(flatten)]
     device: DeviceChoice,
 }
 
@@ -111,7 +113,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 
     let mut output = Output::new(out, arguments.format, &folder, &identity, &session, prompt_seconds)?;
     for level in session.pending_levels() {
-        make_level(&folder, &file, &mut session, &cancel, level).map_err(|error| stopped(error, &arguments, &file))?;
+        make_level(&folder, &device, &file, &mut session, &cancel, level)
+            .map_err(|error| stopped(error, &arguments, &file))?;
     }
     for level in (0..session.shape().levels.len()).rev() {
         for take in 0..session.request().takes {
@@ -127,13 +130,15 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 /// Makes one level with a progress bar.
 fn make_level(
     folder: &ModelFolder,
+    device: &Device,
     file: &SessionFile,
     session: &mut Session,
     cancel: &Cancel,
     level: usize,
 ) -> Result<(), GenerateError> {
+    let weights = session.request().weights;
     let mut open = |level: usize| {
-        let prior = PriorDecoder::open(folder, level, &Device::flex())?;
+        let prior = PriorDecoder::open(folder, level, device, weights)?;
         Ok(Box::new(prior) as Box<dyn TokenModel>)
     };
     let takes = session.request().takes;
@@ -281,6 +286,9 @@ fn revise(arguments: &Arguments, mut request: SampleRequest, folder: &ModelFolde
     }
     if !arguments.levels.is_empty() {
         request.levels = arguments.levels.clone();
+    }
+    if arguments.weights.weights.is_some() {
+        request.weights = arguments.weights.dtype();
     }
     arguments.labels.apply(&mut request, folder)?;
     let levels = request.sampling.len();

@@ -20,7 +20,7 @@ pub fn words(
     let mut tell = |done: usize, total: usize| {
         meter.get_or_insert_with(|| Meter::new("words", 0, total as u64)).set(done as u64, String::new);
     };
-    let open = |level| PriorDecoder::open(folder, level, &Device::flex());
+    let open = |level| PriorDecoder::open(folder, level, &Device::flex(), session.request().weights);
     let words = take_words(folder.config(), session, open, cancel, &mut tell)?;
     if let Some(meter) = meter {
         meter.finish("aligned with the music");

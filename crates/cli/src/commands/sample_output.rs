@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use orchestrion_audio::{Clip, Loudness, measure_loudness, spectrum, waveform_peaks};
 use orchestrion_data::{TokenStream, Tokens, write_whole};
 use orchestrion_generate::{LabelTables, Session, TakeWords};
-use orchestrion_model::store::ModelFolder;
+use orchestrion_model::store::{Dtype, ModelFolder};
 use orchestrion_page::{LevelSound, Measurements, SamplePage, Sound, SoundFormat, Spectrogram, Take, Waveform};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -181,6 +181,7 @@ impl Output {
                 "song_seconds".into(),
                 format!("{:.1}", session.labels(0, take).total_length as f64 / f64::from(session.shape().sample_rate)),
             ),
+            ("weights".into(), request.weights.map_or("auto", Dtype::name).to_owned()),
             ("temperature".into(), each(&|l| request.sampling[l].sampler.temperature.to_string())),
             ("hop_fraction".into(), each(&|l| request.sampling[l].hop_fraction.to_string())),
         ]

@@ -1,22 +1,21 @@
 //! From tokens to the logits of the next one: inputs, the chunks that pass through the layers, and the output head.
 
-use rayon::prelude::*;
+use std::sync::Arc;
 
+use super::Precision;
 use super::cache::Cache;
 use super::layer::{Chunk, Layer, Scratch};
-use super::panels::Panels;
+use super::matrix::Matrix;
 use super::pattern::Pattern;
+use super::product::Finish;
 use super::weights::{LayerWeights, TransformerWeights};
 use super::window::{Conditions, Window, too_large};
 use crate::EngineError;
 use crate::lanes::{Isa, padded};
+use crate::team::{Crew, Team};
 
 /// Rows (positions times batch) that pass through a layer together when many tokens are known.
 const ROWS_A_CHUNK: usize = 192;
-
-/// Rows that one thread takes at a time. Fewer are hardly worth handing over (at width 256 two threads make a step of two
-/// rows slower, and one of four rows a tenth faster); more would push intermediate results out of the second cache.
-const ROWS_A_TASK: std::ops::RangeInclusive<usize> = 4..=24;
 
 /// A transformer that runs one token ahead, with its caches.
 ///
@@ -26,6 +25,7 @@ const ROWS_A_TASK: std::ops::RangeInclusive<usize> = 4..=24;
 #[derive(Debug)]
 pub struct Decoder {
     isa: Isa,
+    pub(super) team: Arc<Team>,
     pub(super) width: usize,
     pub(super) heads: usize,
     context: usize,
@@ -37,7 +37,7 @@ pub struct Decoder {
     /// `[context, width]`.
     position: Vec<f32>,
     pub(super) layers: Vec<Layer>,
-    head: Panels,
+    head: Matrix,
     pub(super) window: Option<Window>,
     pub(super) scratch: Scratch,
     /// `[batch, chunk, padded width]`.
@@ -49,7 +49,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Packs the weights for this machine. Blocks are taken one at a time, first to last, and let go of when packed: beside
+    /// Packs the weights for this machine, in `precision`, for as many threads as the current `rayon` pool has. Blocks are taken one at a time, first to last, and let go of when packed: beside
     /// the packed weights there is never more than one in memory.
     ///
     /// # Errors
@@ -58,24 +58,31 @@ impl Decoder {
     pub fn new<E: From<EngineError>>(
         weights: TransformerWeights,
         layers: impl IntoIterator<Item = Result<LayerWeights, E>>,
+        precision: Precision,
     ) -> Result<Self, E> {
-        Self::with_isa(weights, layers, Isa::detect())
+        Self::on(weights, layers, precision, Isa::detect(), rayon::current_num_threads())
     }
 
-    pub(super) fn with_isa<E: From<EngineError>>(
+    /// [`new`](Self::new) for an instruction set and a number of threads.
+    pub(super) fn on<E: From<EngineError>>(
         mut weights: TransformerWeights,
         layers: impl IntoIterator<Item = Result<LayerWeights, E>>,
+        precision: Precision,
         isa: Isa,
+        threads: usize,
     ) -> Result<Self, E> {
         weights.validate()?;
         let TransformerWeights { width, vocab, .. } = weights;
-        let pack = |table: &[f32]| Panels::pack(width, vocab, &[], |input, token| table[token * width + input]);
+        let pack =
+            |table: &[f32]| Matrix::pack([width, vocab], &[], precision, |input, token| table[token * width + input]);
         let head = pack(weights.output.take().as_ref().unwrap_or(&weights.embedding));
         let layers = layers.into_iter().enumerate();
-        let layers =
-            layers.map(|(index, layer)| Ok(Layer::pack(index, layer?, &weights)?)).collect::<Result<_, E>>()?;
+        let layers = layers
+            .map(|(index, layer)| Ok(Layer::pack(index, layer?, &weights, precision)?))
+            .collect::<Result<_, E>>()?;
         Ok(Self {
             isa,
+            team: Team::new(threads),
             width,
             heads: weights.heads,
             context: weights.context,
@@ -138,11 +145,7 @@ impl Decoder {
             }
         };
         if let Ok(end) = end {
-            if window.batch * (end - window.computed) > *ROWS_A_TASK.start() {
-                rayon::scope(|_| self.compute(&mut window, tokens, end));
-            } else {
-                self.compute(&mut window, tokens, end);
-            }
+            self.compute(&mut window, tokens, end);
         }
         self.window = Some(window);
         end.map(|_| self.logits.as_slice())
@@ -150,15 +153,15 @@ impl Decoder {
 
     /// Computes the positions up to `end`, and the logits at the last one.
     fn compute(&mut self, window: &mut Window, tokens: &[&[u32]], end: usize) {
-        let known = window.known();
+        let (known, mut crew) = (window.known(), self.team.gather());
         while window.computed < end {
             let chunk = self.inputs(window, tokens, known, end);
             for (layer, caches) in self.layers.iter().zip(&mut window.caches) {
-                layer.forward(chunk, &mut self.stream, self.width, caches, &mut self.scratch);
+                layer.forward(&mut crew, chunk, &mut self.stream, caches, &mut self.scratch);
             }
             window.computed += chunk.count;
             if window.computed == end {
-                self.predict(window, chunk.count, chunk.task);
+                self.predict(&mut crew, window, chunk.count);
             }
         }
     }
@@ -168,7 +171,6 @@ impl Decoder {
     pub(super) fn inputs(&mut self, window: &Window, tokens: &[&[u32]], known: usize, end: usize) -> Chunk {
         let wide = padded(self.width);
         let count = (ROWS_A_CHUNK / window.batch).max(1).min(end - window.computed);
-        let share = (window.batch * count).div_ceil(rayon::current_num_threads());
         let chunk = Chunk {
             isa: self.isa,
             first: window.computed,
@@ -176,7 +178,6 @@ impl Decoder {
             heads: self.heads,
             encoder: window.encoder,
             residual_scale: self.residual_scale,
-            task: share.clamp(*ROWS_A_TASK.start(), *ROWS_A_TASK.end()),
         };
         self.stream.clear();
         self.stream.resize(window.batch * count * wide, 0.0);
@@ -199,7 +200,7 @@ impl Decoder {
     }
 
     /// Logits from the last position of the chunk in `stream`.
-    fn predict(&mut self, window: &Window, count: usize, task: usize) {
+    fn predict(&mut self, crew: &mut Crew, window: &Window, count: usize) {
         let wide = padded(self.width);
         for row in 0..window.batch {
             let last = (row * count + count - 1) * wide;
@@ -213,10 +214,7 @@ impl Decoder {
         }
         let padded_vocab = self.head.padded_outputs();
         self.padded_logits.resize(window.batch * padded_vocab, 0.0);
-        self.stream
-            .par_chunks(task * wide)
-            .zip(self.padded_logits.par_chunks_mut(task * padded_vocab))
-            .for_each(|(stream, logits)| self.head.multiply(self.isa, stream, logits));
+        self.head.multiply(crew, self.isa, &self.stream, &mut self.padded_logits, Finish::Keep);
         self.logits.clear();
         for row in self.padded_logits.chunks_exact(padded_vocab) {
             self.logits.extend_from_slice(&row[..self.vocab]);
@@ -225,13 +223,14 @@ impl Decoder {
 
     /// Keys and values of the encoder's states `[batch, encoder positions, width]`, for the layers that look at them.
     fn look_up(&self, states: &[f32], window: &mut Window) {
+        let mut crew = self.team.gather();
         let mut rows = vec![0.0; window.encoder * padded(self.width)];
         for (row, states) in states.chunks_exact(window.encoder * self.width).enumerate() {
             for (to, from) in rows.chunks_exact_mut(padded(self.width)).zip(states.chunks_exact(self.width)) {
                 to[..self.width].copy_from_slice(from);
             }
             for (layer, caches) in self.layers.iter().zip(&mut window.caches) {
-                layer.look_up(self.isa, &rows, self.width, *ROWS_A_TASK.end(), &mut caches[row]);
+                layer.look_up(&mut crew, self.isa, &rows, &mut caches[row * self.heads..][..self.heads]);
             }
         }
     }
@@ -239,7 +238,7 @@ impl Decoder {
     fn caches(&self, window: &Window) -> Option<Vec<Vec<Cache>>> {
         let of_layer = |layer: &Layer| {
             let extent = layer.pattern.extent(window.length, window.encoder);
-            (0..window.batch).map(|_| Cache::new(self.heads, layer.state / self.heads, extent)).collect()
+            (0..window.batch * self.heads).map(|_| Cache::new(layer.state / self.heads, extent)).collect()
         };
         self.layers.iter().map(of_layer).collect()
     }

@@ -15,15 +15,16 @@
 //! The way of a step: `window` (what was begun) → `decoder` (inputs, chunks, logits) → `layer` (one residual block) → `panels` (products), `norm`,
 //! `activation`, `attention` over `cache`, whose places `pattern` gives; all kernels stand on `lanes`.
 
-mod activation;
 mod attention;
 mod cache;
 mod decoder;
 mod layer;
+mod matrix;
 mod norm;
-mod panels;
 mod pattern;
+mod precision;
 mod probe;
+mod product;
 mod weights;
 mod window;
 
@@ -34,7 +35,8 @@ mod tests;
 pub(crate) use tests::product_in_cache;
 
 pub use decoder::Decoder;
-pub use pattern::AttnFunc;
+pub use pattern::{AttnFunc, Pattern, Place};
+pub use precision::Precision;
 pub use probe::Probe;
 pub use weights::{LayerWeights, Linear, Norm, TransformerWeights};
 pub use window::Conditions;

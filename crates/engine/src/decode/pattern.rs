@@ -26,18 +26,36 @@ pub enum AttnFunc {
 
 /// An attention function that can be decoded, with the sizes that it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pattern {
+pub enum Pattern {
+    /// One strip of all positions.
     Dense,
-    Block { columns: usize },
-    TransposeBlock { columns: usize },
-    PreviousBlock { columns: usize },
+    /// One strip: the positions of the current block.
+    Block {
+        /// Positions of a block.
+        columns: usize,
+    },
+    /// A strip for each column.
+    TransposeBlock {
+        /// Positions of a block.
+        columns: usize,
+    },
+    /// Two strips in turn: the current block and the one before.
+    PreviousBlock {
+        /// Positions of a block.
+        columns: usize,
+    },
+    /// One strip: the encoder's positions.
     Encoder,
-    Prime { keys: usize },
+    /// One strip: the positions at the front.
+    Prime {
+        /// How many of them.
+        keys: usize,
+    },
 }
 
 /// A place in a cache: strips are stretches of keys that are read together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub struct Place {
     /// Strip and slot that take the position's own key and value; `None` if nobody will look at them.
     pub own: Option<(usize, usize)>,
     /// Strip the position attends to, after its own key was written.
@@ -47,8 +65,11 @@ pub(super) struct Place {
 }
 
 impl Pattern {
-    /// The pattern of a layer whose blocks have `columns` positions and whose front has `prime`; or why there is none.
-    pub(super) fn of(function: AttnFunc, columns: usize, prime: usize) -> Result<Self, String> {
+    /// The pattern of a layer whose blocks have `columns` positions and whose front has `prime`.
+    ///
+    /// # Errors
+    /// Why there is none, as the rest of a sentence about the layer.
+    pub fn of(function: AttnFunc, columns: usize, prime: usize) -> Result<Self, String> {
         match function {
             AttnFunc::Dense => Ok(Self::Dense),
             AttnFunc::Block => Ok(Self::Block { columns }),
@@ -69,7 +90,7 @@ impl Pattern {
     }
 
     /// Strips and keys a strip that a window of `length` positions beside an encoder's `encoder` needs.
-    pub(super) fn extent(self, length: usize, encoder: usize) -> (usize, usize) {
+    pub fn extent(self, length: usize, encoder: usize) -> (usize, usize) {
         match self {
             Self::Dense => (1, length),
             Self::Block { columns } => (1, columns.min(length)),
@@ -81,7 +102,7 @@ impl Pattern {
     }
 
     /// Where position `t` is kept and what it sees.
-    pub(super) fn place(self, t: usize, encoder: usize) -> Place {
+    pub fn place(self, t: usize, encoder: usize) -> Place {
         let place = |own, seen_strip, seen| Place { own, seen_strip, seen };
         match self {
             Self::Dense => place(Some((0, t)), 0, t + 1),

@@ -1,14 +1,13 @@
 //! Looking into a window of known tokens: what passes behind a layer, or where a head looks.
 
-use rayon::prelude::*;
-
 use super::Decoder;
 use super::cache::Cache;
-use super::layer::{Chunk, Layer, Scratch, Wanted, sized};
+use super::layer::Chunk;
 use super::pattern::Pattern;
 use super::window::Window;
 use crate::EngineError;
 use crate::lanes::padded;
+use crate::team::Crew;
 
 /// What to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +49,7 @@ impl Decoder {
         };
         let found = sizes.map(|(values, end)| {
             window.probed = Some(probe);
-            rayon::scope(|_| self.see(probe, &mut window, tokens, values, end))
+            self.see(probe, &mut window, tokens, values, end)
         });
         self.window = Some(window);
         found
@@ -59,10 +58,11 @@ impl Decoder {
     /// Computes the positions up to `end`: `values` of each.
     fn see(&mut self, probe: Probe, window: &mut Window, tokens: &[&[u32]], values: usize, end: usize) -> Vec<f32> {
         let (known, first, total) = (window.known(), window.computed, end - window.computed);
+        let mut crew = self.team.gather();
         let mut found = vec![0.0; window.batch * total * values];
         while window.computed < end {
             let chunk = self.inputs(window, tokens, known, end);
-            let seen = self.look(probe, chunk, values, &mut window.caches);
+            let seen = self.look(&mut crew, probe, chunk, values, &mut window.caches);
             let part = chunk.count * values;
             for (row, seen) in seen.chunks_exact(part).enumerate() {
                 found[(row * total + chunk.first - first) * values..][..part].copy_from_slice(seen);
@@ -94,56 +94,27 @@ impl Decoder {
     }
 
     /// Passes a chunk from `stream` through the layers up to the probed one: `[batch, count, values]`.
-    fn look(&mut self, probe: Probe, chunk: Chunk, values: usize, caches: &mut [Vec<Cache>]) -> Vec<f32> {
+    fn look(
+        &mut self,
+        crew: &mut Crew,
+        probe: Probe,
+        chunk: Chunk,
+        values: usize,
+        caches: &mut [Vec<Cache>],
+    ) -> Vec<f32> {
         let whole = match probe {
             Probe::Hidden { layer } => layer + 1,
             Probe::Attention { layer, .. } => layer,
         };
         let (before, behind) = caches.split_at_mut(whole);
         for (layer, caches) in self.layers.iter().zip(before) {
-            layer.forward(chunk, &mut self.stream, self.width, caches, &mut self.scratch);
+            layer.forward(crew, chunk, &mut self.stream, caches, &mut self.scratch);
         }
         match (probe, self.layers.get(whole), behind.first_mut()) {
             (Probe::Attention { head, .. }, Some(layer), Some(caches)) => {
-                layer.probabilities(chunk, head, values, &self.stream, self.width, caches, &mut self.scratch)
+                layer.probabilities(crew, chunk, [head, values], &self.stream, caches, &mut self.scratch)
             }
             _ => self.stream.chunks_exact(padded(self.width)).flat_map(|row| &row[..self.width]).copied().collect(),
         }
-    }
-}
-
-impl Layer {
-    /// Probabilities with which `head` looks at each of `keys` keys: `[batch, count, keys]`.
-    #[expect(clippy::too_many_arguments, reason = "those of `forward`, and which head over how many keys")]
-    fn probabilities(
-        &self,
-        chunk: Chunk,
-        head: usize,
-        keys: usize,
-        stream: &[f32],
-        width: usize,
-        caches: &mut [Cache],
-        s: &mut Scratch,
-    ) -> Vec<f32> {
-        let (rows, wide) = (caches.len() * chunk.count, padded(width));
-        let (triple_wide, state_wide) = (self.c_attn.padded_outputs(), padded(self.state));
-        let normal = sized(&mut s.normal, rows * wide);
-        let triple = sized(&mut s.triple, rows * triple_wide);
-        let attended = sized(&mut s.attended, rows * state_wide);
-        let mut found = vec![0.0; rows * keys];
-        stream
-            .par_chunks(chunk.task * wide)
-            .zip(normal.par_chunks_mut(chunk.task * wide))
-            .zip(triple.par_chunks_mut(chunk.task * triple_wide))
-            .for_each(|((stream, normal), triple)| self.project(chunk, stream, normal, triple));
-        caches
-            .par_iter_mut()
-            .zip(triple.par_chunks(chunk.count * triple_wide))
-            .zip(attended.par_chunks_mut(chunk.count * state_wide))
-            .zip(found.par_chunks_mut(chunk.count * keys))
-            .for_each(|(((cache, triple), out), found)| {
-                self.attend(chunk, triple, cache, out, Some(Wanted { head, keys, found }));
-            });
-        found
     }
 }

@@ -31,7 +31,7 @@ pub(super) struct Window {
     pub computed: usize,
     /// What the window is probed for, if it is.
     pub probed: Option<Probe>,
-    /// `[layers][batch]`.
+    /// `[layers][batch * heads]`.
     pub caches: Vec<Vec<Cache>>,
 }
 

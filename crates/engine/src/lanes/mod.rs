@@ -37,6 +37,13 @@ pub(crate) trait Simd: Copy {
     fn splat(self, x: f32) -> Self::V;
     /// From memory.
     fn load(self, from: &Block) -> Self::V;
+    /// From memory, where each is the upper half of an `f32`.
+    fn load_bf16(self, from: &[u16; LANES]) -> Self::V;
+    /// From memory, where each is a byte.
+    fn load_i8(self, from: &[i8; LANES]) -> Self::V;
+    /// Has a line of memory brought near that will soon be read. Any address will do.
+    #[inline(always)]
+    fn prefetch(self, _at: *const u8) {}
     /// To memory.
     fn store(self, v: Self::V, to: &mut Block);
     /// `a * b + c`, rounded once.

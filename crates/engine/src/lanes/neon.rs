@@ -7,7 +7,7 @@
 use std::arch::aarch64::*;
 use std::mem::transmute;
 
-use super::{Block, Kernel, Simd};
+use super::{Block, Kernel, LANES, Simd};
 
 /// Proof of NEON.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +50,33 @@ impl Simd for Neon {
     fn load(self, from: &Block) -> Four {
         // SAFETY: see the head of this file.
         unsafe { transmute::<Block, Four>(*from) }
+    }
+    #[inline(always)]
+    fn load_bf16(self, from: &[u16; LANES]) -> Four {
+        // SAFETY: see the head of this file.
+        unsafe {
+            let [a, b] = transmute::<[u16; LANES], [uint16x8_t; 2]>(*from);
+            [
+                vreinterpretq_f32_u32(vshll_n_u16::<16>(vget_low_u16(a))),
+                vreinterpretq_f32_u32(vshll_n_u16::<16>(vget_high_u16(a))),
+                vreinterpretq_f32_u32(vshll_n_u16::<16>(vget_low_u16(b))),
+                vreinterpretq_f32_u32(vshll_n_u16::<16>(vget_high_u16(b))),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn load_i8(self, from: &[i8; LANES]) -> Four {
+        // SAFETY: see the head of this file.
+        unsafe {
+            let bytes = transmute::<[i8; LANES], int8x16_t>(*from);
+            let (a, b) = (vmovl_s8(vget_low_s8(bytes)), vmovl_s8(vget_high_s8(bytes)));
+            [
+                vcvtq_f32_s32(vmovl_s16(vget_low_s16(a))),
+                vcvtq_f32_s32(vmovl_s16(vget_high_s16(a))),
+                vcvtq_f32_s32(vmovl_s16(vget_low_s16(b))),
+                vcvtq_f32_s32(vmovl_s16(vget_high_s16(b))),
+            ]
+        }
     }
     #[inline(always)]
     fn store(self, v: Four, to: &mut Block) {

@@ -18,6 +18,12 @@ impl Simd for Scalar {
     fn load(self, from: &Block) -> Block {
         *from
     }
+    fn load_bf16(self, from: &[u16; LANES]) -> Block {
+        from.map(|half| f32::from_bits(u32::from(half) << 16))
+    }
+    fn load_i8(self, from: &[i8; LANES]) -> Block {
+        from.map(f32::from)
+    }
     fn store(self, v: Block, to: &mut Block) {
         *to = v;
     }

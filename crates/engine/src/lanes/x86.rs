@@ -8,7 +8,7 @@
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
-use super::{Block, Kernel, Simd};
+use super::{Block, Kernel, LANES, Simd};
 
 /// Proof of AVX-512F.
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +77,24 @@ impl Simd for Avx512 {
         unsafe { transmute::<Block, __m512>(*from) }
     }
     #[inline(always)]
+    fn load_bf16(self, from: &[u16; LANES]) -> __m512 {
+        // SAFETY: see the head of this file.
+        unsafe {
+            let halves = transmute::<[u16; LANES], __m256i>(*from);
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)))
+        }
+    }
+    #[inline(always)]
+    fn load_i8(self, from: &[i8; LANES]) -> __m512 {
+        // SAFETY: see the head of this file.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(transmute::<[i8; LANES], __m128i>(*from))) }
+    }
+    #[inline(always)]
+    fn prefetch(self, at: *const u8) {
+        // SAFETY: see the head of this file; a prefetch of an address that is not there does nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
+    }
+    #[inline(always)]
     fn store(self, v: __m512, to: &mut Block) {
         // SAFETY: see the head of this file.
         *to = unsafe { transmute::<__m512, Block>(v) };
@@ -116,6 +134,33 @@ impl Simd for Avx2 {
     fn load(self, from: &Block) -> [__m256; 2] {
         // SAFETY: see the head of this file.
         unsafe { transmute::<Block, [__m256; 2]>(*from) }
+    }
+    #[inline(always)]
+    fn load_bf16(self, from: &[u16; LANES]) -> [__m256; 2] {
+        // SAFETY: see the head of this file.
+        unsafe {
+            let [a, b] = transmute::<[u16; LANES], [__m128i; 2]>(*from);
+            [
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(a))),
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(b))),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn load_i8(self, from: &[i8; LANES]) -> [__m256; 2] {
+        // SAFETY: see the head of this file.
+        unsafe {
+            let [a, b] = transmute::<[i8; LANES], [i64; 2]>(*from);
+            [
+                _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_cvtsi64_si128(a))),
+                _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_cvtsi64_si128(b))),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn prefetch(self, at: *const u8) {
+        // SAFETY: see the head of this file; a prefetch of an address that is not there does nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
     }
     #[inline(always)]
     fn store(self, v: [__m256; 2], to: &mut Block) {

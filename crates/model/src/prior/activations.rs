@@ -1,6 +1,6 @@
 //! What a prior does inside over a window of known tokens: hidden states, and where it is in the words.
 
-use super::decoder::slices;
+use super::decoder::{Transformer, slices};
 use super::{PriorDecoder, Window};
 use crate::ModelError;
 use crate::nn::attention::AttnFunc;
@@ -62,11 +62,15 @@ impl PriorDecoder {
         let known: Vec<&[u32]> = tokens.iter().map(|row| &row[..length.saturating_sub(1)]).collect();
         // The position behind the lyrics is the first of the music.
         let lyrics = self.start(window)?;
+        let Transformer::Engine(engine) = &mut self.transformer else {
+            let hint = "hint: open the prior on the CPU";
+            return Err(ModelError::Request(format!("a prior on a GPU shows nothing of its inside; {hint}")));
+        };
         let mut parts = Vec::new();
         if let Some(lyrics) = &lyrics {
-            parts.push((1, self.engine.probe(probe, &slices(lyrics))?));
+            parts.push((1, engine.probe(probe, &slices(lyrics))?));
         }
-        parts.push((length - parts.len(), self.engine.probe(probe, &known)?));
+        parts.push((length - parts.len(), engine.probe(probe, &known)?));
         let positions = self.prior.config().lyrics_in_front() + length;
         let size = parts.iter().map(|(_, part)| part.len()).sum::<usize>() / (batch * positions);
         let mut found = Vec::with_capacity(batch * length * kept);

@@ -1,19 +1,47 @@
-//! A prior run one token ahead: its conditions on Burn, its transformer on the engine.
+//! A prior run one token ahead: its conditions on Burn, its transformer on the engine, or on Burn as well.
 
-use super::{Prior, TokenModel, Window};
+use super::tensor_decoder::TensorDecoder;
+use super::{Conditions, Prior, PriorConfig, TokenModel, Window};
 use crate::ModelError;
 use burn::tensor::Tensor;
 use orchestrion_engine::EngineError;
-use orchestrion_engine::decode::{Conditions, Decoder};
+use orchestrion_engine::decode::{Conditions as Vectors, Decoder};
 
-/// A prior whose transformer was handed to the engine. [`open`](Self::open) makes one from a model folder.
+/// A prior that samples. [`open`](Self::open) makes one from a model folder: on the CPU its transformer is handed to the
+/// engine, on a GPU it stays with Burn. Both give the same logits, up to rounding.
 ///
 /// In one stream with lyrics those are the transformer's first positions; here, as in [`TokenModel`], positions and tokens
 /// are those of the music.
 pub struct PriorDecoder {
     /// Without the weights of its transformer.
     pub(super) prior: Prior,
-    pub(super) engine: Decoder,
+    pub(super) transformer: Transformer,
+}
+
+/// Who runs the transformer.
+pub(super) enum Transformer {
+    Engine(Box<Decoder>),
+    Tensors(Box<TensorDecoder>),
+}
+
+impl Transformer {
+    fn begin(&mut self, conditions: &Conditions, batch: usize, length: usize) -> Result<(), ModelError> {
+        let engine = match self {
+            Self::Engine(engine) => engine,
+            Self::Tensors(tensors) => return tensors.begin(conditions, batch, length),
+        };
+        let (positions, encoder) = (conditions.positions.as_ref().map(values), conditions.encoder.as_ref().map(values));
+        let vectors =
+            Vectors { start: &values(&conditions.start), positions: positions.as_deref(), encoder: encoder.as_deref() };
+        Ok(engine.begin(vectors, batch, length)?)
+    }
+
+    fn advance(&mut self, tokens: &[&[u32]]) -> Result<Vec<f32>, ModelError> {
+        match self {
+            Self::Engine(engine) => Ok(engine.advance(tokens)?.to_vec()),
+            Self::Tensors(tensors) => tensors.advance(tokens),
+        }
+    }
 }
 
 impl From<EngineError> for ModelError {
@@ -31,7 +59,12 @@ pub(super) fn slices(rows: &[Vec<u32>]) -> Vec<&[u32]> {
 }
 
 impl PriorDecoder {
-    /// Starts a window on the engine. Returns the lyrics that go in before the music; none for most priors.
+    /// The sizes of the prior.
+    pub fn config(&self) -> &PriorConfig {
+        self.prior.config()
+    }
+
+    /// Starts a window. Returns the lyrics that go in before the music; none for most priors.
     pub(super) fn start(&mut self, window: &Window<'_>) -> Result<Option<Vec<Vec<u32>>>, ModelError> {
         let Window { start, length, labels, upper } = *window;
         let (context, batch) = (self.context(), labels.len());
@@ -42,14 +75,8 @@ impl PriorDecoder {
             return Err(ModelError::Request(format!("a window of {batch} rows of {length} tokens has nothing to say")));
         }
         let conditions = self.prior.conditions(labels, start, length, upper)?;
-        let (positions, encoder) = (conditions.positions.as_ref().map(values), conditions.encoder.as_ref().map(values));
-        let vectors = Conditions {
-            start: &values(&conditions.start),
-            positions: positions.as_deref(),
-            encoder: encoder.as_deref(),
-        };
         let front = self.prior.config().lyrics_in_front();
-        self.engine.begin(vectors, batch, front + length)?;
+        self.transformer.begin(&conditions, batch, front + length)?;
         Ok(conditions.lyrics.filter(|_| front > 0))
     }
 
@@ -88,7 +115,7 @@ impl TokenModel for PriorDecoder {
 
     fn begin(&mut self, window: &Window<'_>) -> Result<(), ModelError> {
         if let Some(lyrics) = self.start(window)? {
-            self.engine.advance(&slices(&lyrics))?;
+            self.transformer.advance(&slices(&lyrics))?;
         }
         Ok(())
     }
@@ -98,7 +125,7 @@ impl TokenModel for PriorDecoder {
     fn advance(&mut self, tokens: &[&[u32]]) -> Result<Vec<f32>, ModelError> {
         let (first, size) = (self.prior.config().first_token(), self.codebook_size());
         let tokens = self.in_stream(tokens)?;
-        let logits = self.engine.advance(&slices(&tokens))?;
+        let logits = self.transformer.advance(&slices(&tokens))?;
         let mut codebook = Vec::with_capacity(tokens.len() * size);
         for row in logits.chunks_exact(first + size) {
             codebook.extend_from_slice(&row[first..]);

@@ -8,6 +8,8 @@ mod decoder;
 mod lyrics;
 mod network;
 mod opening;
+mod tensor_cache;
+mod tensor_decoder;
 mod token_model;
 
 pub use conditions::Conditions;

@@ -1,27 +1,49 @@
-//! The way of a prior's weights to the engine: one layer at a time, out of a model folder or out of a prior in memory.
+//! The way of a prior's weights to its decoder: one layer at a time to the engine, out of a model folder or out of a prior in
+//! memory.
 
+use super::decoder::Transformer;
+use super::tensor_decoder::TensorDecoder;
 use super::{Prior, PriorConfig, PriorDecoder};
 use crate::ModelError;
-use crate::nn::Random;
 use crate::nn::dense::{Linear as DenseLinear, Norm as DenseNorm};
 use crate::nn::transformer::Layer;
-use crate::store::{ModelFolder, PartReader, prior_shapes};
+use crate::nn::{Random, ops};
+use crate::store::{Dtype, ModelFolder, PartReader, prior_shapes};
 use burn::tensor::{Device, Tensor};
-use orchestrion_engine::decode::{Decoder, LayerWeights, Linear, Norm, TransformerWeights};
+use orchestrion_engine::decode::{Decoder, LayerWeights, Linear, Norm, Precision, TransformerWeights};
 
 impl PriorDecoder {
-    /// Opens the prior of a level. What it is conditioned by is built on `device`; the transformer goes to the engine, layer
-    /// by layer, so that memory holds its packed weights, one layer, and one shard of the folder.
+    /// Opens the prior of a level, to sample with matrices of `weights`; none: as the folder stores them.
+    ///
+    /// On the CPU its transformer goes to the engine, layer by layer, so that memory holds its packed weights, one layer, and
+    /// one shard of the folder. Matrices that are stored as they are to be packed are not rounded once more. On a GPU all of
+    /// it is built there, as `f32`.
     ///
     /// # Errors
     /// If the level has no prior, if a shard cannot be read, if weights are missing, superfluous, of other sizes or not
-    /// finite (all of them are named), or if the attention cannot be run one token ahead.
-    pub fn open(folder: &ModelFolder, level: usize, device: &Device) -> Result<Self, ModelError> {
+    /// finite (all of them are named), if the attention cannot be run one token ahead, or if other weights than `f32` are
+    /// asked for on a GPU.
+    pub fn open(
+        folder: &ModelFolder,
+        level: usize,
+        device: &Device,
+        weights: Option<Dtype>,
+    ) -> Result<Self, ModelError> {
+        if !ops::has_kernels(device) {
+            return match weights {
+                None | Some(Dtype::F32) => Self::on_tensors(folder.prior(level, device)?),
+                Some(other) => {
+                    let hint = "hint: leave the choice of weights out, or sample on the CPU";
+                    Err(ModelError::Request(format!("a GPU computes with f32 weights, not with {other}; {hint}")))
+                }
+            };
+        }
         let config = folder.prior_config(level)?;
+        let precision = weights.map_or_else(|| folder.stored_dtype(level), Ok)?.into();
         let mut reader = PartReader::new(folder, &format!("prior.{level}."));
         let mut prior = config.hollow(device)?;
         reader.fill(&mut prior, "", device)?;
-        let decoder = Self::assemble(prior, layers(&mut reader, config))?;
+        let decoder = Self::assemble(prior, layers(&mut reader, config), precision)?;
         reader.finish()?;
         Ok(decoder)
     }
@@ -36,17 +58,30 @@ impl PriorDecoder {
         PartReader::new(folder, &format!("prior.{level}.")).check(&shapes)
     }
 
-    /// Takes the weights of a prior in memory.
+    /// Takes the weights of a prior in memory to the engine, its matrices packed as `weights`.
     ///
     /// # Errors
     /// If the attention cannot be run one token ahead.
-    pub fn new(mut prior: Prior) -> Result<Self, ModelError> {
+    pub fn new(mut prior: Prior, weights: Dtype) -> Result<Self, ModelError> {
         let layers = std::mem::take(&mut prior.network.transformer.layers);
-        Self::assemble(prior, layers.into_iter().map(Ok))
+        Self::assemble(prior, layers.into_iter().map(Ok), weights.into())
+    }
+
+    /// A prior that stays with Burn, on the device where it is.
+    ///
+    /// # Errors
+    /// If the attention cannot be run one token ahead.
+    pub fn on_tensors(prior: Prior) -> Result<Self, ModelError> {
+        let tensors = TensorDecoder::new(prior.network.clone(), prior.config().transformer.clone())?;
+        Ok(Self { prior, transformer: Transformer::Tensors(Box::new(tensors)) })
     }
 
     /// Puts a prior without layers and its layers together.
-    fn assemble(mut prior: Prior, layers: impl Iterator<Item = Result<Layer, ModelError>>) -> Result<Self, ModelError> {
+    fn assemble(
+        mut prior: Prior,
+        layers: impl Iterator<Item = Result<Layer, ModelError>>,
+        precision: Precision,
+    ) -> Result<Self, ModelError> {
         let config = prior.config().clone();
         let sizes = &config.transformer;
         let network = &mut prior.network;
@@ -63,8 +98,8 @@ impl PriorDecoder {
             output: network.x_out.as_mut().map(|table| take(&mut table.weight)).transpose()?,
             add_condition_after: !config.merged_decoder,
         };
-        let engine = Decoder::new(weights, layers.map(|layer| weights_of(layer?)))?;
-        Ok(Self { prior, engine })
+        let engine = Decoder::new(weights, layers.map(|layer| weights_of(layer?)), precision)?;
+        Ok(Self { prior, transformer: Transformer::Engine(Box::new(engine)) })
     }
 }
 

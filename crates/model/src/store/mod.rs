@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod config;
+mod dtype;
 mod element;
 mod import;
 mod int8;
@@ -17,6 +18,7 @@ mod write;
 
 pub use checkpoint::{Checkpoint, StoredTensor};
 pub use config::{MODEL_FORMAT, ModelConfig, SamplingDefaults};
+pub use dtype::Dtype;
 pub use element::Element;
 pub use import::{ImportSettings, Kind, Published, TERMS, import};
 pub use memory::{SamplingMemory, parameter_count, stored_bytes};
@@ -24,7 +26,7 @@ pub(crate) use part::PartReader;
 pub use read::{ModelFolder, Source};
 pub use safetensors_file::{NamedTensor, SafetensorsFile};
 pub use shapes::{Shape, codec_shapes, prior_shapes};
-pub use write::{Dtype, Weights, save_model, weights_of};
+pub use write::{Weights, save_model, weights_of};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

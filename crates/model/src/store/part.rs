@@ -41,10 +41,10 @@ impl<'a> PartReader<'a> {
                 continue;
             };
             if !headers.contains_key(file) {
-                headers.insert(file, self.folder.shard_shapes(file)?);
+                headers.insert(file, self.folder.shard_entries(file)?);
             }
-            let found = headers.get(file).and_then(|shapes| shapes.get(&full));
-            self.faults.extend(misfit(&full, found.map(Vec::as_slice), shape));
+            let found = headers.get(file).and_then(|entries| entries.get(&full));
+            self.faults.extend(misfit(&full, found.map(|entry| entry.shape.as_slice()), shape));
         }
         self.finish()
     }

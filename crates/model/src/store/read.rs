@@ -1,8 +1,8 @@
 //! Opening a model folder, on disk or within the program, part by part.
 
 use super::part::PartReader;
-use super::safetensors_file::{self, SafetensorsFile};
-use super::{CARD, CONFIG, INDEX, Index, ModelConfig, int8};
+use super::safetensors_file::{self, Entry, SafetensorsFile};
+use super::{CARD, CONFIG, Dtype, INDEX, Index, ModelConfig, int8};
 use crate::codec::VqVae;
 use crate::nn::{Parameters, Random};
 use crate::prior::{Prior, PriorConfig};
@@ -241,8 +241,31 @@ impl ModelFolder {
         SafetensorsFile::parse(&self.source.place(file), self.source.read(file)?)
     }
 
-    /// Names and sizes of the tensors of a shard; no weight is read.
-    pub(super) fn shard_shapes(&self, file: &str) -> Result<BTreeMap<String, Vec<usize>>, ModelError> {
+    /// How the matrices of a prior's transformer are stored, by the headers of its shards: the smallest type that holds all
+    /// of them as they are.
+    ///
+    /// # Errors
+    /// If there is no such prior, or a shard cannot be read.
+    pub fn stored_dtype(&self, level: usize) -> Result<Dtype, ModelError> {
+        self.prior_config(level)?;
+        let within = format!("prior.{level}.prior.transformer.");
+        let matrices = self.weight_map.iter().filter(|(name, _)| name.starts_with(&within) && name.ends_with(".w"));
+        let (mut files, mut found) = (BTreeMap::new(), BTreeSet::new());
+        for (name, file) in matrices {
+            if !files.contains_key(file) {
+                files.insert(file, self.shard_entries(file)?);
+            }
+            found.extend(files.get(file).and_then(|entries| entries.get(name)).map(|entry| entry.element.name()));
+        }
+        Ok(match found.into_iter().collect::<Vec<_>>()[..] {
+            ["BF16"] => Dtype::Bf16,
+            ["I8"] => Dtype::Int8,
+            _ => Dtype::F32,
+        })
+    }
+
+    /// The tensors of a shard; no weight is read.
+    pub(super) fn shard_entries(&self, file: &str) -> Result<BTreeMap<String, Entry>, ModelError> {
         let place = self.source.place(file);
         match &self.source {
             Source::Folder(folder) => {
@@ -250,11 +273,11 @@ impl ModelFolder {
                 let io = |source| ModelError::Io { path: path.clone(), source };
                 let shard = std::fs::File::open(&path).map_err(io)?;
                 let length = shard.metadata().map_err(io)?.len();
-                safetensors_file::shapes(&place, shard, length)
+                safetensors_file::entries(&place, shard, length)
             }
             Source::Embedded { .. } => {
                 let content = self.source.read(file)?;
-                safetensors_file::shapes(&place, content.as_ref(), content.len() as u64)
+                safetensors_file::entries(&place, content.as_ref(), content.len() as u64)
             }
         }
     }

@@ -102,23 +102,18 @@ fn header_length(start: &[u8], length: u64) -> Option<usize> {
     usize::try_from(header).ok().filter(|n| *n <= HEADER_LIMIT && *n as u64 + 8 <= length)
 }
 
-/// Names and sizes of the tensors of a file of `length` bytes; only its header is read.
+/// The tensors of a file of `length` bytes; only its header is read.
 ///
 /// # Errors
 /// If it is no whole safetensors file.
-pub(super) fn shapes(
-    place: &str,
-    mut file: impl Read,
-    length: u64,
-) -> Result<BTreeMap<String, Vec<usize>>, ModelError> {
+pub(super) fn entries(place: &str, mut file: impl Read, length: u64) -> Result<BTreeMap<String, Entry>, ModelError> {
     let bad = || ModelError::Format { place: place.to_owned(), what: NOT_WHOLE.to_owned() };
     let mut start = [0; 8];
     file.read_exact(&mut start).map_err(|_| bad())?;
     let size = header_length(&start, length).ok_or_else(bad)?;
     let mut text = vec![0; size];
     file.read_exact(&mut text).map_err(|_| bad())?;
-    let (entries, _) = header(place, &text, length - 8 - size as u64)?;
-    Ok(entries.into_iter().map(|(name, entry)| (name, entry.shape)).collect())
+    header(place, &text, length - 8 - size as u64).map(|(entries, _)| entries)
 }
 
 impl<'a> SafetensorsFile<'a> {

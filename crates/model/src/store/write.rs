@@ -1,60 +1,17 @@
 //! Writing a model folder: every file beside its place, then renamed; the configuration last.
 
 use super::safetensors_file::NamedTensor;
-use super::{CARD, CONFIG, INDEX, Index, ModelConfig, ModelFolder, PartReader, Shape, int8};
+use super::{CARD, CONFIG, Dtype, INDEX, Index, ModelConfig, ModelFolder, PartReader, Shape};
 use crate::ModelError;
 use crate::nn::{Parameters, each_parameter};
-use half::bf16;
 use orchestrion_data::{PublishedNames, fingerprint, write_whole};
-use safetensors::tensor::{Dtype as FileDtype, TensorView};
+use safetensors::tensor::TensorView;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Bytes of tensors in a shard.
 const SHARD: u64 = 16_000_000;
-
-/// How weights are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Dtype {
-    /// Four bytes, exact.
-    #[default]
-    F32,
-    /// Two bytes: the upper half of an f32, rounded to nearest.
-    Bf16,
-    /// Transformers' matrices in a byte, with an f32 scale for each output channel; the rest as bf16.
-    Int8,
-}
-
-impl Dtype {
-    /// Bytes of a tensor.
-    pub fn bytes(self, name: &str, shape: &[usize]) -> u64 {
-        let count = shape.iter().map(|d| *d as u64).product::<u64>();
-        match self {
-            Self::F32 => 4 * count,
-            Self::Int8 if int8::applies_to(name, shape) => count + 4 * shape.last().map_or(0, |d| *d as u64),
-            Self::Bf16 | Self::Int8 => 2 * count,
-        }
-    }
-
-    /// What is written for a tensor: names behind it, types, sizes and bytes.
-    fn encode(self, name: &str, shape: &[usize], values: &[f32]) -> Vec<(String, FileDtype, Vec<usize>, Vec<u8>)> {
-        let floats = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        let own = |dtype, bytes| (name.to_owned(), dtype, shape.to_vec(), bytes);
-        match self {
-            Self::F32 => vec![own(FileDtype::F32, floats(values))],
-            Self::Int8 if int8::applies_to(name, shape) => {
-                let outputs = shape.last().copied().unwrap_or_default();
-                let (bytes, scales) = int8::quantise(values, outputs);
-                vec![own(FileDtype::I8, bytes), (int8::scales_of(name), FileDtype::F32, vec![outputs], floats(&scales))]
-            }
-            Self::Bf16 | Self::Int8 => {
-                let bytes = values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect();
-                vec![own(FileDtype::BF16, bytes)]
-            }
-        }
-    }
-}
 
 /// Weights of one part of a model: `codec`, or `prior.{level}`.
 #[derive(Debug, Clone)]

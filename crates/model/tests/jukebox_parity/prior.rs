@@ -8,6 +8,7 @@ use orchestrion_model::condition::{Labels, Span};
 use orchestrion_model::nn::Random;
 use orchestrion_model::nn::attention::AttnFunc;
 use orchestrion_model::prior::{PriorConfig, PriorDecoder, TokenModel, Window, token_tensor};
+use orchestrion_model::store::Dtype;
 
 const LOGITS: f64 = 2e-4;
 const LOSS: f64 = 1e-5;
@@ -76,7 +77,7 @@ pub fn compare(fixture: &mut Fixture) {
 
     // Layers that see summaries of rows cannot be run one token ahead, and say so.
     let summaries = [AttnFunc::Summary, AttnFunc::SpreadSummary].iter().any(|f| sizes.transformer.has(*f));
-    let mut decoder: Box<dyn TokenModel> = match PriorDecoder::new(prior.clone()) {
+    let mut decoder: Box<dyn TokenModel> = match PriorDecoder::new(prior.clone(), Dtype::F32) {
         Ok(mut decoder) => {
             compare_attention(fixture, &mut decoder, &given, &tokens);
             Box::new(decoder)

@@ -4,6 +4,7 @@ use super::corpus::Corpus;
 use super::takes;
 use crate::failure::Failure;
 use crate::model::{DeviceChoice, ModelChoice};
+use burn::tensor::Device;
 use orchestrion_data::{TokenStream, Tokens};
 use orchestrion_evaluate::features::CodecFeatures;
 use orchestrion_evaluate::neighbours::{Index, Neighbour};
@@ -102,7 +103,8 @@ pub struct Continuation {
 /// Runs it.
 pub fn run(a: Arguments) -> Result<(), Failure> {
     let folder = a.model.open()?;
-    let codec = folder.codec(&a.device.open()?)?;
+    let device = a.device.open()?;
+    let codec = folder.codec(&device)?;
     let corpus = Corpus::open(&a.tokens, &folder)?;
     let top = codec.spec().streams.len() - 1;
     let mut songs = Vec::new();
@@ -113,7 +115,7 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
             songs.push((format!("{} {}", path.file_stem().unwrap_or_default().to_string_lossy(), take + 1), codes));
         }
     }
-    let memory = Memory { continuations: continuations(&folder, &codec, &corpus, &a.prompts, a.clips)?, ..of_songs(&codec, &corpus, &songs)? };
+    let memory = Memory { continuations: continuations(&folder, &device, &codec, &corpus, &a.prompts, a.clips)?, ..of_songs(&codec, &corpus, &songs)? };
     if a.json {
         println!("{}", serde_json::to_string_pretty(&memory).unwrap_or_default());
         return Ok(());
@@ -176,6 +178,7 @@ pub fn of_songs(codec: &VqVae, corpus: &Corpus, songs: &[(String, Vec<u32>)]) ->
 /// Clips from the middle of tracks, continued by the top prior with its likeliest tokens.
 pub fn continuations(
     folder: &ModelFolder,
+    device: &Device,
     codec: &VqVae,
     corpus: &Corpus,
     prompts: &[f64],
@@ -224,7 +227,7 @@ pub fn continuations(
             } else {
                 None
             };
-            let session = takes::make(folder, request, shape, prompt.as_ref(), &format!("{what}, {seconds} s"))?;
+            let session = takes::make(folder, device, request, shape, prompt.as_ref(), &format!("{what}, {seconds} s"))?;
             let shares: Vec<f64> = chosen
                 .iter()
                 .enumerate()

@@ -11,10 +11,11 @@ mod structure;
 mod takes;
 
 use crate::failure::Failure;
-use crate::model::{DeviceChoice, ModelChoice};
+use crate::model::{DeviceChoice, ModelChoice, Weights};
 use crate::progress::Meter;
 use orchestrion_data::{Manifest, Split, TokenCache};
-use orchestrion_evaluate::{Fidelity, likelihood, reconstruction};
+use orchestrion_evaluate::{Fidelity, Scores, likelihood, reconstruction};
+use orchestrion_model::prior::PriorDecoder;
 use std::path::PathBuf;
 
 /// Verbs of measuring.
@@ -103,6 +104,10 @@ pub struct LikelihoodArguments {
     /// Most windows
     #[arg(long, default_value_t = 200)]
     limit: usize,
+    /// Measure the prior as it samples, token after token, with its matrices held in these numbers; slower
+    /// [default: whole windows in f32]
+    #[arg(long, value_enum, value_name = "TYPE")]
+    weights: Option<Weights>,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -157,9 +162,13 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
             }
         }
         Verb::Likelihood(a) => {
-            let prior = a.model.open()?.prior(a.level, &a.device.open()?)?;
+            let (folder, device) = (a.model.open()?, a.device.open()?);
             let cache = TokenCache::open(&a.tokens)?;
-            let report = likelihood(&prior, &cache, a.split.into(), a.limit)?;
+            let mut prior: Box<dyn Scores> = match a.weights {
+                None => Box::new(folder.prior(a.level, &device)?),
+                Some(weights) => Box::new(PriorDecoder::open(&folder, a.level, &device, weights.dtype())?),
+            };
+            let report = likelihood(prior.as_mut(), &cache, a.split.into(), a.limit)?;
             if a.json {
                 println!("{}", serde_json::to_string_pretty(&report).unwrap_or_default());
                 return Ok(());

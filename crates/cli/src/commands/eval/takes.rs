@@ -46,6 +46,7 @@ pub fn labels(tables: &LabelTables, cache: &TokenCache, track: usize) -> TakeLab
 /// Makes what is asked for.
 pub fn make(
     folder: &ModelFolder,
+    device: &Device,
     request: SampleRequest,
     shape: SongShape,
     prompt: Option<&Tokens>,
@@ -53,7 +54,7 @@ pub fn make(
 ) -> Result<Session, Failure> {
     let mut session = Session::new(request, shape, model::identity(folder)?, prompt)?;
     let mut open = |level: usize| {
-        let prior = PriorDecoder::open(folder, level, &Device::flex())?;
+        let prior = PriorDecoder::open(folder, level, device, None)?;
         Ok(Box::new(prior) as Box<dyn TokenModel>)
     };
     let mut meter: Option<Meter> = None;

@@ -3,7 +3,9 @@
 use crate::failure::Failure;
 use crate::model::ModelChoice;
 use orchestrion_model::shown;
-use orchestrion_model::store::{Checkpoint, Dtype, ModelConfig, ModelFolder, parameter_count, stored_bytes};
+use orchestrion_model::store::{
+    Checkpoint, Dtype, ModelConfig, ModelFolder, SamplingMemory, parameter_count, stored_bytes,
+};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -16,9 +18,6 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
 }
-
-/// The ways to store weights, with their names.
-const DTYPES: [(&str, Dtype); 3] = [("f32", Dtype::F32), ("bf16", Dtype::Bf16), ("int8", Dtype::Int8)];
 
 /// Runs it. No weight is read.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -38,19 +37,27 @@ fn folder_json(config: &ModelConfig) {
     let priors: BTreeMap<usize, _> = config.priors.keys().map(|l| (*l, count(&format!("prior.{l}")))).collect();
     let stored: BTreeMap<&str, BTreeMap<&str, u64>> = parts
         .iter()
-        .map(|(part, shapes)| (part.as_str(), DTYPES.map(|(name, dtype)| (name, stored_bytes(shapes, dtype))).into()))
+        .map(|(part, shapes)| {
+            (part.as_str(), Dtype::ALL.map(|dtype| (dtype.name(), stored_bytes(shapes, dtype))).into())
+        })
         .collect();
-    let need = config.sampling_memory(1);
+    let sampling: BTreeMap<&str, _> = Dtype::ALL
+        .map(|dtype| {
+            let need = config.sampling_memory(1, |_| dtype);
+            let parts = json!({
+                "total": need.total(), "level": need.level, "weights": need.weights, "cache": need.cache,
+                "conditions": need.conditions, "codec": need.codec,
+            });
+            (dtype.name(), parts)
+        })
+        .into();
     println!(
         "{:#}",
         json!({
             "config": config,
             "parameters": { "codec": count("codec"), "priors": priors },
             "stored_bytes": stored,
-            "sampling_bytes": {
-                "total": need.total(), "level": need.level, "weights": need.weights, "cache": need.cache,
-                "conditions": need.conditions, "codec": need.codec,
-            },
+            "sampling_bytes": sampling,
         })
     );
 }
@@ -80,17 +87,24 @@ fn folder_text(folder: &ModelFolder) {
     }
     println!("\n{:<10} {:>14} {:>10} {:>10} {:>10}", "part", "parameters", "f32", "bf16", "int8");
     for (part, shapes) in config.parts() {
-        let [f32, bf16, int8] = DTYPES.map(|(_, dtype)| size(stored_bytes(&shapes, dtype)));
+        let [f32, bf16, int8] = Dtype::ALL.map(|dtype| size(stored_bytes(&shapes, dtype)));
         println!("{part:<10} {:>14} {f32:>10} {bf16:>10} {int8:>10}", parameter_count(&shapes));
     }
-    let need = config.sampling_memory(1);
-    println!("\nsampling one take needs about {}:", size(need.total()));
-    if let Some(level) = need.level {
-        println!("  {:>10}  the prior of level {level} in f32; one prior at a time is in memory", size(need.weights));
-        println!("  {:>10}  keys and values of its layers, for each take", size(need.cache));
-        println!("  {:>10}  its conditions, for each take", size(need.conditions));
+    println!("\nsampling one take needs about, with weights held as");
+    let needs = Dtype::ALL.map(|dtype| config.sampling_memory(1, |_| dtype));
+    let line = |name: &str, of: fn(&SamplingMemory) -> u64| {
+        let [f32, bf16, int8] = needs.map(|need| size(of(&need)));
+        println!("{name:<25} {f32:>10} {bf16:>10} {int8:>10}");
+    };
+    println!("{:<25} {:>10} {:>10} {:>10}", "", "f32", "bf16", "int8");
+    if let Some(level) = needs[0].level {
+        line(&format!("the prior of level {level}"), |need| need.weights);
+        line("keys and values, a take", |need| need.cache);
+        line("conditions, a take", |need| need.conditions);
     }
-    println!("  {:>10}  the codec, and decoding a stretch of sound", size(need.codec));
+    line("codec, a stretch of sound", |need| need.codec);
+    line("in all", SamplingMemory::total);
+    println!("One prior at a time is in memory; `--weights` chooses.");
     if !config.artists.is_empty() {
         let names = |all: &[String]| all.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", ");
         println!("\nartists: {}", names(&config.artists));

@@ -12,7 +12,7 @@ mod twins;
 
 pub(crate) use speed::product_in_cache;
 
-use super::{AttnFunc, Conditions, Decoder, LayerWeights, Linear, Norm, TransformerWeights};
+use super::{AttnFunc, Conditions, Decoder, LayerWeights, Linear, Norm, Precision, TransformerWeights};
 use crate::EngineError;
 use crate::lanes::Isa;
 pub(super) use crate::tests::Numbers;
@@ -39,6 +39,8 @@ pub(super) const ALL: [AttnFunc; 6] = [
     AttnFunc::Prime,
 ];
 
+pub(super) const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::Int8];
+
 /// A transformer with its blocks.
 #[derive(Debug, Clone)]
 pub(super) struct Model {
@@ -48,10 +50,10 @@ pub(super) struct Model {
 
 impl Model {
     pub fn decoder(self) -> Result<Decoder, EngineError> {
-        self.decoder_on(Isa::detect())
+        self.decoder_on(Precision::F32, Isa::detect(), 2)
     }
-    pub fn decoder_on(self, isa: Isa) -> Result<Decoder, EngineError> {
-        Decoder::with_isa(self.weights, self.layers.into_iter().map(Ok::<_, EngineError>), isa)
+    pub fn decoder_on(self, precision: Precision, isa: Isa, threads: usize) -> Result<Decoder, EngineError> {
+        Decoder::on(self.weights, self.layers.into_iter().map(Ok::<_, EngineError>), precision, isa, threads)
     }
 }
 

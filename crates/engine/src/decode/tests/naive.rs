@@ -136,6 +136,61 @@ pub(super) fn stacks() -> Vec<Vec<AttnFunc>> {
     ALL.iter().map(|function| vec![*function]).chain([vec![ALL[1], ALL[2], ALL[5], ALL[3], ALL[4], ALL[0]]]).collect()
 }
 
+/// The model with matrices as a precision keeps them, by its definition.
+pub(super) fn rounded(model: &Model, precision: Precision) -> Model {
+    let mut model = model.clone();
+    let round = |weights: &mut [f32], outputs: usize, step: usize| {
+        for output in 0..outputs {
+            let (first, every) = if step == 1 { (output * (weights.len() / outputs), 1) } else { (output, step) };
+            let count = weights.len() / outputs;
+            let at = |i: usize| first + i * every;
+            let largest = (0..count).map(|i| weights[at(i)].abs()).fold(0.0, f32::max);
+            for i in 0..count {
+                let w = &mut weights[at(i)];
+                *w = match precision {
+                    Precision::F32 => *w,
+                    Precision::Bf16 => {
+                        // The two neighbours with 8 bits of mantissa; what is left of the odd one decides a tie.
+                        let below = f32::from_bits(w.to_bits() & 0xffff_0000);
+                        let above = f32::from_bits(below.to_bits() + 0x1_0000);
+                        let (a, b) = ((*w - below).abs(), (above - *w).abs());
+                        if a < b || a == b && below.to_bits() & 0x1_0000 == 0 { below } else { above }
+                    }
+                    Precision::Int8 => (*w / (largest / 127.0)).round_ties_even() * (largest / 127.0),
+                };
+            }
+        }
+    };
+    for layer in &mut model.layers {
+        let kv = layer.encoder_kv.as_mut();
+        for l in [&mut layer.c_attn, &mut layer.c_proj, &mut layer.c_fc, &mut layer.mlp_proj].into_iter().chain(kv) {
+            round(&mut l.w, l.outputs, l.outputs);
+        }
+    }
+    let mut output = model.weights.output.take().unwrap_or_else(|| model.weights.embedding.clone());
+    round(&mut output, model.weights.vocab, 1);
+    model.weights.output = Some(output);
+    model
+}
+
+#[test]
+fn every_precision_agrees_with_plain_arithmetic_on_what_it_keeps() {
+    let mut n = Numbers(17);
+    for (precision, width) in PRECISIONS.into_iter().flat_map(|p| [(p, 37), (p, 64)]) {
+        let sizes = Sizes { width, heads: 2, head_width: 11, hidden: 80, columns: 5, blocks: 6, vocab: 50 };
+        let model = random(sizes, &ALL, &mut n);
+        let given = Given::random([1, 30], 9, width, &mut n);
+        let tokens = n.tokens(29, sizes.vocab);
+        let expected = truth(&rounded(&model, precision), &given, &tokens).logits;
+        let mut decoder = model.decoder_on(precision, Isa::detect(), 2).unwrap();
+        decoder.begin(given.conditions(), 1, 30).unwrap();
+        for (t, row) in expected.iter().enumerate() {
+            let logits = decoder.advance(&[&tokens[t.max(1) - 1..t]]).unwrap();
+            agree(&format!("{precision:?} at {t}"), logits, row, largest(&expected));
+        }
+    }
+}
+
 #[test]
 fn every_pattern_agrees_with_plain_arithmetic() {
     let mut n = Numbers(7);

@@ -9,9 +9,11 @@ use serde_json::Value;
 
 use super::*;
 use crate::decode::cache::Cache;
-use crate::decode::layer::{Chunk, Layer, Wanted};
-use crate::decode::panels::Panels;
+use crate::decode::layer::{Chunk, Layer};
+use crate::decode::matrix::Matrix;
+use crate::decode::product::Finish;
 use crate::lanes::padded;
+use crate::team::Team;
 
 /// One fixture file.
 struct Golden {
@@ -87,9 +89,10 @@ fn unpad(rows: &[f32], width: usize) -> Vec<f32> {
 }
 
 fn multiply(linear: &Linear, x: &[f32]) -> Vec<f32> {
-    let panels = Panels::pack(linear.inputs, linear.outputs, &linear.b, |i, o| linear.w[i * linear.outputs + o]);
+    let size = [linear.inputs, linear.outputs];
+    let matrix = Matrix::pack(size, &linear.b, Precision::F32, |i, o| linear.w[i * linear.outputs + o]);
     let mut y = vec![0.0; x.len() / padded(linear.inputs) * padded(linear.outputs)];
-    panels.multiply(Isa::detect(), x, &mut y);
+    matrix.multiply(&mut Team::new(2).gather(), Isa::detect(), x, &mut y, Finish::Keep);
     y
 }
 
@@ -139,22 +142,27 @@ fn attention(golden: &Golden, f: usize, function: AttnFunc, head: usize, step: u
         output: None,
         add_condition_after: false,
     };
-    let layer = Layer::pack(0, layer, &sizes).unwrap();
+    let layer = Layer::pack(0, layer, &sizes, Precision::F32).unwrap();
     let (strips, keys) = layer.pattern.extent(context, states);
     let triple = multiply(&c_attn, &pad(&x, width));
     let mut attended = vec![0.0; batch * context * padded(state)];
-    let mut shares = vec![0.0; batch * context * keys];
+    let mut shares = Vec::new();
+    let mut crew = Team::new(2).gather();
     for row in 0..batch {
-        let mut cache = Cache::new(heads, state / heads, (strips, keys)).unwrap();
-        layer.look_up(isa, &pad(&encoder[row * states * width..][..states * width], width), width, 4, &mut cache);
+        let caches = || (0..heads).map(|_| Cache::new(state / heads, (strips, keys)).unwrap()).collect::<Vec<_>>();
+        let (mut seen, mut looked) = (caches(), caches());
+        for caches in [&mut seen, &mut looked] {
+            layer.look_up(&mut crew, isa, &pad(&encoder[row * states * width..][..states * width], width), caches);
+        }
         let triple_wide = padded(c_attn.outputs);
         for first in (0..context).step_by(step) {
             let count = step.min(context - first);
             let at = row * context + first;
-            let chunk = Chunk { isa, first, count, heads, encoder: states, residual_scale: 1.0, task: count };
+            let chunk = Chunk { isa, first, count, heads, encoder: states, residual_scale: 1.0 };
             let out = &mut attended[at * padded(state)..][..count * padded(state)];
-            let wanted = Wanted { head, keys, found: &mut shares[at * keys..][..count * keys] };
-            layer.attend(chunk, &triple[at * triple_wide..][..count * triple_wide], &mut cache, out, Some(wanted));
+            let triple = &triple[at * triple_wide..][..count * triple_wide];
+            layer.attend(&mut crew, chunk, triple, &mut seen, out);
+            shares.extend(layer.shares(&mut crew, chunk, [head, keys], triple, &mut looked));
         }
     }
     let what = format!("{} f{f} in steps of {step}", golden.name);
@@ -216,7 +224,7 @@ fn transformer(golden: &Golden, functions: &[u64]) {
         output: Some((0..width * width).map(|i| if i / width == i % width { 1.0 } else { 0.0 }).collect()),
         add_condition_after: false,
     };
-    let mut decoder = Decoder::new(weights, layers).unwrap();
+    let mut decoder = Decoder::new(weights, layers, Precision::F32).unwrap();
     let (x, encoder) = (golden.floats("in.x"), golden.has("in.enc").then(|| golden.floats("in.enc")));
     let batch = x.len() / (context * width);
     let start = vec![0.0; batch * width];

@@ -2,12 +2,13 @@
 //! against the true one.
 
 use super::*;
-use crate::decode::activation::quick_gelu;
 use crate::decode::attention::Attend;
+use crate::decode::matrix::Matrix;
 use crate::decode::norm::PackedNorm;
-use crate::decode::panels::Panels;
+use crate::decode::product::Finish;
 use crate::lanes::exp::exp;
 use crate::lanes::{Block, Isa, Kernel, LANES, Simd, padded};
+use crate::team::Team;
 
 /// Runs `kernel` on all instruction sets and compares what it wrote.
 fn same_everywhere(what: &str, kernel: impl Fn(Isa) -> Vec<f32>) {
@@ -29,25 +30,32 @@ fn rows(n: &mut Numbers, count: usize, width: usize) -> Vec<f32> {
 #[test]
 fn kernels_agree_with_the_scalar_twin() {
     let mut n = Numbers(11);
+    let team = Team::new(2);
     for _ in 0..60 {
         let (count, inputs, outputs) = (1 + n.below(14), 1 + n.below(50), 1 + n.below(200));
         let (w, b) = (n.many(inputs * outputs, 1.0), n.many(outputs, 1.0));
-        let panels = Panels::pack(inputs, outputs, &b, |i, o| w[i * outputs + o]);
-        let x = rows(&mut n, count, inputs);
-        same_everywhere(&format!("product {count} x {inputs} x {outputs}"), |isa| {
-            let mut y = vec![f32::NAN; count * padded(outputs)];
-            panels.multiply(isa, &x, &mut y);
-            assert!(y.chunks_exact(padded(outputs)).all(|y| y[outputs..].iter().all(|pad| *pad == 0.0)));
-            y
-        });
+        let precision = PRECISIONS[n.below(3)];
+        let matrix = Matrix::pack([inputs, outputs], &b, precision, |i, o| w[i * outputs + o]);
+        let (x, added, y) = (rows(&mut n, count, inputs), rows(&mut n, count, outputs), rows(&mut n, count, outputs));
+        let residual = Finish::Residual { added: &added, scale: 0.7 };
+        for finish in [Finish::Keep, Finish::QuickGelu, residual] {
+            same_everywhere(&format!("{precision:?} product {count} x {inputs} x {outputs}, {finish:?}"), |isa| {
+                let mut y = y.clone();
+                matrix.multiply(&mut team.gather(), isa, &x, &mut y, finish);
+                assert!(y.chunks_exact(padded(outputs)).all(|y| y[outputs..].iter().all(|pad| *pad == 0.0)));
+                y
+            });
+        }
 
         let norm = PackedNorm::pack(&Norm { g: n.many(inputs, 1.0), b: n.many(inputs, 1.0) });
-        same_everywhere(&format!("norm of {inputs}"), |isa| {
-            let mut y = x.clone();
-            norm.apply(isa, &mut y);
-            quick_gelu(isa, &mut y);
-            y
-        });
+        let plus = rows(&mut n, count, inputs);
+        for plus in [None, Some(&plus[..])] {
+            same_everywhere(&format!("norm of {inputs}"), |isa| {
+                let mut y = vec![f32::NAN; x.len()];
+                norm.apply(&mut team.gather(), isa, &x, plus, &mut y);
+                y
+            });
+        }
 
         let (width, seen) = (1 + n.below(40), 1 + n.below(150));
         let query = n.many(width, 2.0);

@@ -40,7 +40,7 @@ fn presets_have_the_published_sizes() {
         let own = shapes.iter().any(|(name, _)| name == TIED[0]);
         assert_eq!(shapes.len() + usize::from(!own), tensors, "{published}");
         assert_eq!((parameter_count(&shapes) + 500_000) / 1_000_000, parameters, "{published}");
-        let values = config.sampling_memory(1).cache / 4 / 1_000_000;
+        let values = config.sampling_memory(1, |_| Dtype::F32).cache / 4 / 1_000_000;
         assert!(values.abs_diff(cache) <= 10, "{published}: {values} million keys and values");
     }
 }

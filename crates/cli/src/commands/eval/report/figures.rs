@@ -95,8 +95,8 @@ impl Figures {
         let mut of_levels = Vec::new();
         for level in 0..levels {
             if folder.config().priors.contains_key(&level) {
-                let prior = folder.prior(level, device)?;
-                let figures = likelihood(&prior, &corpus.cache, Split::Test, a.windows)?;
+                let mut prior = folder.prior(level, device)?;
+                let figures = likelihood(&mut prior, &corpus.cache, Split::Test, a.windows)?;
                 let meter = Meter::new(&format!("likelihood, level {level}"), 0, 1);
                 meter.finish(&format!("{:.3} bits a token", figures.bits));
                 of_levels.push(LevelLikelihood { name: format!("level {level}"), figures });
@@ -111,7 +111,7 @@ impl Figures {
         let heard = windows(codec, &top, made.sounds.iter())?;
         let songs = made.top.iter().enumerate().map(|(i, codes)| (format!("song {}", i + 1), codes.clone()));
         let copies = memory::of_songs(codec, corpus, &songs.collect::<Vec<_>>())?;
-        let continuations = memory::continuations(folder, codec, corpus, &PROMPTS, a.clips)?;
+        let continuations = memory::continuations(folder, device, codec, corpus, &PROMPTS, a.clips)?;
         Ok(Self {
             model: model::identity(folder)?,
             takes: a.takes,

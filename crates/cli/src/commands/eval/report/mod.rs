@@ -59,7 +59,7 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
     std::fs::create_dir_all(&a.out).map_err(|e| {
         Failure::new(format!("cannot write to `{}`: {e}; hint: choose a folder with `--out`", a.out.display()))
     })?;
-    let made = samples::Made::new(&a, &folder, &codec, &corpus)?;
+    let made = samples::Made::new(&a, &folder, &device, &codec, &corpus)?;
     let figures = figures::Figures::measure(&a, &folder, &device, &codec, &manifest, &corpus, &made)?;
     let facts = vec![
         ("model".to_owned(), model::identity(&folder)?),

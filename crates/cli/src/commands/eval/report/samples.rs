@@ -4,6 +4,7 @@ use super::Arguments;
 use crate::commands::eval::corpus::Corpus;
 use crate::commands::eval::takes;
 use crate::failure::Failure;
+use burn::tensor::Device;
 use orchestrion_generate::{LabelTables, decode_take};
 use orchestrion_model::codec::VqVae;
 use orchestrion_model::store::ModelFolder;
@@ -22,7 +23,13 @@ pub struct Made {
 
 impl Made {
     /// Makes them.
-    pub fn new(a: &Arguments, folder: &ModelFolder, codec: &VqVae, corpus: &Corpus) -> Result<Self, Failure> {
+    pub fn new(
+        a: &Arguments,
+        folder: &ModelFolder,
+        device: &Device,
+        codec: &VqVae,
+        corpus: &Corpus,
+    ) -> Result<Self, Failure> {
         let (mut request, shape) = takes::request(folder, codec, a.seconds)?;
         let (tables, top) = (LabelTables::open(folder)?, shape.levels.len() - 1);
         let mut tracks = Corpus::spread(&corpus.test, a.takes);
@@ -34,7 +41,7 @@ impl Made {
             format!("{artist}, {genre}")
         };
         let labels = request.labels.iter().map(names).collect();
-        let session = takes::make(folder, request, shape, None, "songs")?;
+        let session = takes::make(folder, device, request, shape, None, "songs")?;
         let sounds = (0..a.takes).map(|take| decode_take(codec, &session, 0, take)).collect::<Result<_, _>>()?;
         Ok(Self { tracks, labels, sounds, top: (0..a.takes).map(|take| session.stream(top, take).to_vec()).collect() })
     }
