@@ -19,6 +19,8 @@ mod diversity;
 mod error;
 pub mod features;
 mod fidelity;
+#[cfg(feature = "fingerprint")]
+mod fingerprint;
 mod gaussian;
 mod likelihood;
 pub mod listening;
@@ -40,6 +42,8 @@ pub use distance::{Distance, Extrapolation, distance, per_song};
 pub use diversity::{Diversity, diversity};
 pub use error::EvaluateError;
 pub use fidelity::Fidelity;
+#[cfg(feature = "fingerprint")]
+pub use fingerprint::{Fingerprint, Shared};
 pub use gaussian::{Gaussian, Reference};
 pub use likelihood::{LikelihoodReport, likelihood};
 pub use reconstruction::{Excerpt, ReconstructionReport, ReconstructionRow, reconstruction, spread};

@@ -3,6 +3,8 @@
 mod compare;
 mod corpus;
 mod distance;
+#[cfg(feature = "fingerprint")]
+mod fingerprint;
 mod listen;
 mod memory;
 mod report;
@@ -29,6 +31,9 @@ pub enum Verb {
     Distance(distance::Arguments),
     /// Whether songs are copied from the training set, and whether the model knows it by heart
     Memory(memory::Arguments),
+    /// Whether songs hold a stretch of the very sound of recordings
+    #[cfg(feature = "fingerprint")]
+    Fingerprint(fingerprint::Arguments),
     /// Whether songs go somewhere, come back, and differ from each other
     Structure(structure::Arguments),
     /// Make a blind listening test, or put together what people said
@@ -120,6 +125,8 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Distance(a) => distance::run(a)?,
         Verb::Memory(a) => memory::run(a)?,
+        #[cfg(feature = "fingerprint")]
+        Verb::Fingerprint(a) => fingerprint::run(&a)?,
         Verb::Structure(a) => structure::run(a)?,
         Verb::Listen(a) => listen::run(&a)?,
         Verb::Report(a) => report::run(a)?,
