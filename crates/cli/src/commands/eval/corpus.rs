@@ -1,7 +1,7 @@
 //! The tokens of a training set, and of what was held back from it, in memory.
 
 use crate::failure::Failure;
-use orchestrion_data::{Split, TokenCache};
+use orchestrion_data::{CachedStream, Split, TokenCache};
 use orchestrion_evaluate::features::{CodecFeatures, Windows};
 use orchestrion_model::store::ModelFolder;
 use std::path::Path;
@@ -19,14 +19,20 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// Reads the tokens, which the model's codec must have made.
+    /// Reads the tokens, which a codec of the model's sizes must have made. A codec with other weights is only noted: the
+    /// same one stored as bf16 has another identity and makes almost the same tokens.
     pub fn open(path: &Path, folder: &ModelFolder) -> Result<Self, Failure> {
         let cache = TokenCache::open(path)?;
-        if cache.codec().fingerprint != folder.codec_fingerprint()? {
+        let (known, config) = (cache.codec(), &folder.config().codec);
+        let fits = |s: &CachedStream| s.hop_length == config.hop_length(s.level) && s.codebook_size == config.codebook_size;
+        if known.sample_rate != config.sample_rate || known.streams.len() != config.levels() || !known.streams.iter().all(fits) {
             return Err(Failure::usage(format!(
                 "the tokens of `{}` are of another codec; hint: encode the recordings with `orchestrion data tokenize`",
                 path.display()
             )));
+        }
+        if known.fingerprint != folder.codec_fingerprint()? {
+            eprintln!("note: the tokens were made by a codec of the same sizes with other weights (f32 and bf16 of one differ)");
         }
         let of = |split| (0..cache.tracks().len()).filter(|&t| cache.tracks()[t].split == split).collect();
         let (train, test): (Vec<usize>, Vec<usize>) = (of(Split::Train), of(Split::Test));
