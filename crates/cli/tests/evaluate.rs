@@ -26,7 +26,9 @@ fn a_report_holds_every_part_and_compares_with_itself() {
          --clips 1 --out report",
     );
     let html = fs::read_to_string(studio.path(page.trim())).unwrap();
-    for word in ["Songs beside the training set", "The codec", "The priors", "Memory and control", "Vendi", "white noise"] {
+    for word in
+        ["Songs beside the training set", "The codec", "The priors", "Memory and control", "Vendi", "white noise"]
+    {
         assert!(html.contains(word), "the page lacks `{word}`");
     }
     assert!(html.contains("data:audio/flac") && !html.contains("src=\"http"));
@@ -73,7 +75,8 @@ fn a_training_track_is_found_to_be_a_copy() {
     let studio = Studio::shared();
     let manifest = fs::read_to_string(studio.path("songs.jsonl")).unwrap();
     let entries = manifest.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let train = entries.filter(|e| e["split"] == "train").map(|e| e["path"].as_str().unwrap().to_owned()).next().unwrap();
+    let train =
+        entries.filter(|e| e["split"] == "train").map(|e| e["path"].as_str().unwrap().to_owned()).next().unwrap();
     fs::copy(studio.path(&train), studio.path("copy.wav")).unwrap();
     studio.good("encode copy.wav --model up0 --out copy.safetensors");
     let memory = studio.json("eval memory copy.safetensors --tokens tokens --model up0 --clips 1 --json");
@@ -89,7 +92,9 @@ fn a_training_track_is_found_to_be_a_copy() {
 #[test]
 fn a_listening_test_is_made_and_scored() {
     let studio = Studio::shared();
-    studio.good("eval listen a=songs.jsonl b=songs.jsonl:train --reference songs.jsonl --pieces 2 --seconds 1 --out test");
+    studio.good(
+        "eval listen a=songs.jsonl b=songs.jsonl:train --reference songs.jsonl --pieces 2 --seconds 1 --out test",
+    );
     let html = fs::read_to_string(studio.path("test/index.html")).unwrap();
     for word in ["hymn", "bell choir", "\"anchor\"", "\"reference\""] {
         assert!(!html.contains(word), "the page tells `{word}`");

@@ -12,8 +12,9 @@ use std::io::Write;
 pub fn compressed_bits(stream: &[u32]) -> Result<f64, EvaluateError> {
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
     for token in stream {
-        let token = u16::try_from(*token)
-            .map_err(|_| EvaluateError::Nothing(format!("token {token} has no two bytes; hint: use a smaller codebook")))?;
+        let token = u16::try_from(*token).map_err(|_| {
+            EvaluateError::Nothing(format!("token {token} has no two bytes; hint: use a smaller codebook"))
+        })?;
         // Writing to memory cannot fail.
         let _ = encoder.write_all(&token.to_le_bytes());
     }

@@ -1,8 +1,8 @@
 //! The distance of one set of songs to another, with what it would be without end, and song by song.
 
+use crate::EvaluateError;
 use crate::features::Windows;
 use crate::gaussian::{Gaussian, Reference};
-use crate::EvaluateError;
 use orchestrion_data::Draw;
 use serde::Serialize;
 

@@ -92,7 +92,9 @@ mod tests {
 
     fn cloud(count: usize, width: usize, scale: f32, shift: f32) -> Vec<Vec<f32>> {
         let mut draw = Draw::new("cloud", 1, 0, 0);
-        (0..count).map(|_| (0..width).map(|i| scale * (draw.unit() as f32 - 0.5) * (i + 1) as f32 + shift).collect()).collect()
+        (0..count)
+            .map(|_| (0..width).map(|i| scale * (draw.unit() as f32 - 0.5) * (i + 1) as f32 + shift).collect())
+            .collect()
     }
 
     fn fit(rows: &[Vec<f32>]) -> Gaussian {

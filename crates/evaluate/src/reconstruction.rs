@@ -1,9 +1,9 @@
 //! How near a codec's output is to the recording, beside recordings with their treble cut off and, in builds with the
 //! feature `opus`, beside that codec.
 
+use crate::EvaluateError;
 use crate::codebook::CodebookUse;
 use crate::fidelity::Fidelity;
-use crate::EvaluateError;
 use orchestrion_audio::{Clip, ReadOptions, low_pass, read, resample};
 use orchestrion_data::{Entry, Manifest, Split};
 use orchestrion_model::codec::Codec;

@@ -168,7 +168,8 @@ mod tests {
             let mut draw = Draw::new("notes", 3, if again { 0 } else { time as u64 }, 0);
             for _ in 0..16 {
                 let hertz = 220.0 * 2f64.powf(draw.below(12) as f64 / 12.0);
-                let note = (0..RATE / 2).map(|i| (std::f64::consts::TAU * hertz * f64::from(i) / f64::from(RATE)).sin());
+                let note =
+                    (0..RATE / 2).map(|i| (std::f64::consts::TAU * hertz * f64::from(i) / f64::from(RATE)).sin());
                 out.extend(note.map(|x| 0.5 * x as f32));
             }
         }

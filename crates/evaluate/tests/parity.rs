@@ -72,16 +72,14 @@ fn the_frechet_distance_is_scipys() {
 fn distances_of_signals_are_librosas() {
     let rate = 22_050_u32;
     let time = |i: usize| i as f64 / f64::from(rate);
-    let partial = |t: f64, k: f64| {
-        0.3 / k * (std::f64::consts::TAU * 220.0 * k * t).sin() * (-(t % 0.5) * 3.0 * k).exp()
-    };
+    let partial =
+        |t: f64, k: f64| 0.3 / k * (std::f64::consts::TAU * 220.0 * k * t).sin() * (-(t % 0.5) * 3.0 * k).exp();
     let count = 2 * rate as usize;
     let x: Vec<f64> = (0..count).map(|i| [1.0, 2.0, 5.0].iter().map(|k| partial(time(i), *k)).sum()).collect();
     let mut noise = Noise(7);
     let y: Vec<f64> = x.iter().map(|x| 0.8 * x + 0.02 * noise.next()).collect();
     let at = |i: usize, d: usize| (i + d).checked_sub(1).and_then(|j| y.get(j)).copied().unwrap_or(0.0);
-    let y: Vec<f32> =
-        (0..count).map(|i| (0.25 * at(i, 0) + 0.5 * at(i, 1) + 0.25 * at(i, 2)) as f32).collect();
+    let y: Vec<f32> = (0..count).map(|i| (0.25 * at(i, 0) + 0.5 * at(i, 1) + 0.25 * at(i, 2)) as f32).collect();
     let x: Vec<f32> = x.iter().map(|x| *x as f32).collect();
     let (got, expected) = (Fidelity::measure(&x, &y, rate).unwrap(), values("fidelity"));
     near(got.stft, &expected["stft"], 1e-4);

@@ -85,7 +85,8 @@ impl ListeningPage {
              <script>\n{LISTENING_JS}</script>\n",
             escape::script_json(&data)
         );
-        let subtitle = format!("{} questions. Headphones, a quiet room, and as many listenings as you like.", self.trials.len());
+        let subtitle =
+            format!("{} questions. Headphones, a quiet room, and as many listenings as you like.", self.trials.len());
         Ok(layout::document("listening test", &self.test, &subtitle, &body))
     }
 }

@@ -24,7 +24,8 @@ impl Table {
             };
             format!("<tr>{}</tr>\n", row.iter().enumerate().map(cell).collect::<String>())
         };
-        let caption = if self.title.is_empty() { String::new() } else { format!("<caption>{}</caption>\n", html(&self.title)) };
+        let caption =
+            if self.title.is_empty() { String::new() } else { format!("<caption>{}</caption>\n", html(&self.title)) };
         let rows: String = self.rows.iter().map(|row| cells("td", row)).collect();
         format!(
             "<div class=\"table\" tabindex=\"0\" role=\"group\"><table>\n{caption}<thead>{}</thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n",

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use orchestrion_page::{
-    Chart, FrequencyLabel, LevelSound, Line, ListeningPage, Mark, Measurements, PageError, Picture, Rendition, ReportPage,
-    Row, SamplePage, Scale, Section, Sound, SoundFormat, Spectrogram, Stimulus, Table, Take, Track, TrainingPage, Trial,
-    Waveform, Word, charts_by_name,
+    Chart, FrequencyLabel, LevelSound, Line, ListeningPage, Mark, Measurements, PageError, Picture, Rendition,
+    ReportPage, Row, SamplePage, Scale, Section, Sound, SoundFormat, Spectrogram, Stimulus, Table, Take, Track,
+    TrainingPage, Trial, Waveform, Word, charts_by_name,
 };
 
 const HOSTILE: &str = "</script><script>alert(1)</script>'\"><img src=https://evil.example/x onerror=a>\u{2028}";
@@ -241,7 +241,8 @@ fn a_listening_page_holds_every_sound_once_and_no_file_name() {
     let page = ListeningPage { test: "blind".to_owned(), ..listening_page("secret system") };
     let html = page.html().unwrap();
     assert_eq!(html.matches("data:audio/flac;base64,AQID+g==").count(), 2);
-    let told = ListeningPage { trials: vec![Trial::Pair { codes: ["k1".into(), "k2".into()] }], scales: vec![], ..page };
+    let told =
+        ListeningPage { trials: vec![Trial::Pair { codes: ["k1".into(), "k2".into()] }], scales: vec![], ..page };
     assert!(!told.html().unwrap().contains("secret system"), "file names would tell which system it is");
     assert_eq!(ListeningPage { trials: vec![], ..told }.html(), Err(PageError::NoTake));
 }

@@ -78,11 +78,13 @@ impl Key {
 pub fn read_answers(path: &Path, key: &Key) -> Result<Vec<Answer>, EvaluateError> {
     let place = path.display();
     let bad = |what: String| EvaluateError::Nothing(format!("`{place}`: {what}"));
-    let length = std::fs::metadata(path).map_err(|e| bad(format!("{e}; hint: give a file saved by a listening page")))?.len();
+    let length =
+        std::fs::metadata(path).map_err(|e| bad(format!("{e}; hint: give a file saved by a listening page")))?.len();
     if length > LONGEST {
         return Err(bad("longer than 16 MB; hint: that is no file of answers".into()));
     }
-    let text = std::fs::read_to_string(path).map_err(|e| bad(format!("{e}; hint: give a file saved by a listening page")))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|e| bad(format!("{e}; hint: give a file saved by a listening page")))?;
     let mut answers = Vec::new();
     for (number, line) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
         let broken = |what: String| bad(format!("line {number}: {what}; hint: give the file as the page saved it"));
@@ -100,10 +102,16 @@ pub fn read_answers(path: &Path, key: &Key) -> Result<Vec<Answer>, EvaluateError
             return Err(broken("not seven cells".into()));
         };
         if test != key.test {
-            return Err(bad(format!("it belongs to the test `{test}`, not `{}`; hint: give the key of that test", key.test)));
+            return Err(bad(format!(
+                "it belongs to the test `{test}`, not `{}`; hint: give the key of that test",
+                key.test
+            )));
         }
         let number = |name: &str, text: &str| {
-            text.parse::<f64>().ok().filter(|v| v.is_finite()).ok_or_else(|| broken(format!("{name} `{text}` is no number")))
+            text.parse::<f64>()
+                .ok()
+                .filter(|v| v.is_finite())
+                .ok_or_else(|| broken(format!("{name} `{text}` is no number")))
         };
         let (value, seconds) = (number("value", &value)?, number("seconds", &seconds)?);
         let fits = if scale == "pair" { [0.0, 0.5, 1.0].contains(&value) } else { (1.0..=5.0).contains(&value) };

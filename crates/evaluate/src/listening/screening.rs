@@ -63,7 +63,8 @@ fn agreement(key: &Key, answers: &[Answer], rater: &str) -> Option<f64> {
         .filter(|a| a.rater == rater)
         .filter_map(|a| Some((a.value, mean(others.get(a.stimulus.as_str())?)?)))
         .collect();
-    let (mx, my) = (mean(&pairs.iter().map(|p| p.0).collect::<Vec<_>>())?, mean(&pairs.iter().map(|p| p.1).collect::<Vec<_>>())?);
+    let (mx, my) =
+        (mean(&pairs.iter().map(|p| p.0).collect::<Vec<_>>())?, mean(&pairs.iter().map(|p| p.1).collect::<Vec<_>>())?);
     let (mut xy, mut xx, mut yy) = (0.0, 0.0, 0.0);
     for (x, y) in &pairs {
         (xy, xx, yy) = (xy + (x - mx) * (y - my), xx + (x - mx).powi(2), yy + (y - my).powi(2));

@@ -24,15 +24,21 @@ impl Corpus {
     pub fn open(path: &Path, folder: &ModelFolder) -> Result<Self, Failure> {
         let cache = TokenCache::open(path)?;
         let (known, config) = (cache.codec(), &folder.config().codec);
-        let fits = |s: &CachedStream| s.hop_length == config.hop_length(s.level) && s.codebook_size == config.codebook_size;
-        if known.sample_rate != config.sample_rate || known.streams.len() != config.levels() || !known.streams.iter().all(fits) {
+        let fits =
+            |s: &CachedStream| s.hop_length == config.hop_length(s.level) && s.codebook_size == config.codebook_size;
+        if known.sample_rate != config.sample_rate
+            || known.streams.len() != config.levels()
+            || !known.streams.iter().all(fits)
+        {
             return Err(Failure::usage(format!(
                 "the tokens of `{}` are of another codec; hint: encode the recordings with `orchestrion data tokenize`",
                 path.display()
             )));
         }
         if known.fingerprint != folder.codec_fingerprint()? {
-            eprintln!("note: the tokens were made by a codec of the same sizes with other weights (f32 and bf16 of one differ)");
+            eprintln!(
+                "note: the tokens were made by a codec of the same sizes with other weights (f32 and bf16 of one differ)"
+            );
         }
         let of = |split| (0..cache.tracks().len()).filter(|&t| cache.tracks()[t].split == split).collect();
         let (train, test): (Vec<usize>, Vec<usize>) = (of(Split::Train), of(Split::Test));

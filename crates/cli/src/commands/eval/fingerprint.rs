@@ -35,7 +35,8 @@ struct Found {
 
 /// Runs it.
 pub fn run(a: &Arguments) -> Result<(), Failure> {
-    let print = |path: &Path| -> Result<Fingerprint, Failure> { Ok(Fingerprint::of(&read(path, &ReadOptions::default())?)?) };
+    let print =
+        |path: &Path| -> Result<Fingerprint, Failure> { Ok(Fingerprint::of(&read(path, &ReadOptions::default())?)?) };
     let songs: Vec<(String, Fingerprint)> = sounds::files(&a.songs)?
         .iter()
         .map(|path| Ok((sounds::name(path), print(path)?)))
@@ -56,7 +57,13 @@ pub fn run(a: &Arguments) -> Result<(), Failure> {
         println!("{}", serde_json::to_string_pretty(&found).unwrap_or_default());
         return Ok(());
     }
-    println!("{} songs, {} recordings, {} shared stretches of {} s or more", songs.len(), recordings.len(), found.len(), a.seconds);
+    println!(
+        "{} songs, {} recordings, {} shared stretches of {} s or more",
+        songs.len(),
+        recordings.len(),
+        found.len(),
+        a.seconds
+    );
     for Found { song, recording, shared: s } in &found {
         println!(
             "{song:<24} at {:>6.1} s  {recording:<40} at {:>6.1} s  {:>5.1} s, {:.1} bits of 32 differ",

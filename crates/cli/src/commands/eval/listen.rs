@@ -90,7 +90,8 @@ impl Test {
 fn make(a: &Arguments) -> Result<(), Failure> {
     let mut systems = Vec::new();
     for system in &a.systems {
-        let Some((name, set)) = system.split_once('=').filter(|(name, _)| ![REFERENCE, ANCHOR, ""].contains(name)) else {
+        let Some((name, set)) = system.split_once('=').filter(|(name, _)| ![REFERENCE, ANCHOR, ""].contains(name))
+        else {
             return Err(Failure::usage(format!(
                 "`{system}` is no system; hint: write `name=FOLDER`, with a name other than `{REFERENCE}` and `{ANCHOR}`"
             )));
@@ -169,7 +170,8 @@ fn level(clip: Clip) -> Clip {
 }
 
 fn say_score(a: &Arguments, key: &Path) -> Result<(), Failure> {
-    let bad = |what: String| Failure::usage(format!("`{}`: {what}; hint: give the `key.json` of the test", key.display()));
+    let bad =
+        |what: String| Failure::usage(format!("`{}`: {what}; hint: give the `key.json` of the test", key.display()));
     let bytes = std::fs::read(key).map_err(|e| bad(e.to_string()))?;
     let key: Key = serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))?;
     let mut answers = Vec::new();
@@ -192,7 +194,12 @@ fn say_score(a: &Arguments, key: &Path) -> Result<(), Failure> {
     for s in &report.strengths {
         println!(
             "{:<12} {:<24} {:>+5.2} ± {:.2} ({:.0} % of {} pairs won)",
-            "strength", s.system, s.strength, s.interval, 100.0 * s.won, s.pairs
+            "strength",
+            s.system,
+            s.strength,
+            s.interval,
+            100.0 * s.won,
+            s.pairs
         );
     }
     Ok(())

@@ -115,7 +115,10 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
             songs.push((format!("{} {}", path.file_stem().unwrap_or_default().to_string_lossy(), take + 1), codes));
         }
     }
-    let memory = Memory { continuations: continuations(&folder, &device, &codec, &corpus, &a.prompts, a.clips)?, ..of_songs(&codec, &corpus, &songs)? };
+    let memory = Memory {
+        continuations: continuations(&folder, &device, &codec, &corpus, &a.prompts, a.clips)?,
+        ..of_songs(&codec, &corpus, &songs)?
+    };
     if a.json {
         println!("{}", serde_json::to_string_pretty(&memory).unwrap_or_default());
         return Ok(());
@@ -128,7 +131,12 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
         for song in all {
             println!(
                 "{:<32} {:>10.2} {:>9} {:>13} {:>10.1} %  {}",
-                song.name, song.longest_seconds, song.longest.tokens, song.longest.different, 100.0 * song.nearest.share, song.track
+                song.name,
+                song.longest_seconds,
+                song.longest.tokens,
+                song.longest.different,
+                100.0 * song.nearest.share,
+                song.track
             );
         }
     }
@@ -136,7 +144,11 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
     for c in &memory.continuations {
         println!(
             "{:<24} {:>6} {:>10.1} % {:>6.1} % {:>12.1} %",
-            c.name, c.clips, 100.0 * c.equal, 100.0 * c.exact, 100.0 * c.approximate
+            c.name,
+            c.clips,
+            100.0 * c.equal,
+            100.0 * c.exact,
+            100.0 * c.approximate
         );
     }
     Ok(())
@@ -227,7 +239,8 @@ pub fn continuations(
             } else {
                 None
             };
-            let session = takes::make(folder, device, request, shape, prompt.as_ref(), &format!("{what}, {seconds} s"))?;
+            let session =
+                takes::make(folder, device, request, shape, prompt.as_ref(), &format!("{what}, {seconds} s"))?;
             let shares: Vec<f64> = chosen
                 .iter()
                 .enumerate()

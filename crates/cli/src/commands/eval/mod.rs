@@ -163,7 +163,12 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
                 if let Some(c) = &row.codebook {
                     println!(
                         "{:<24} {:.0} bit/s, entropy {:.2} bits a token, perplexity {:.0}, {:.0} % of entries used, efficiency {:.3}",
-                        row.name, c.bit_rate, c.entropy, c.perplexity, 100.0 * c.used, c.efficiency
+                        row.name,
+                        c.bit_rate,
+                        c.entropy,
+                        c.perplexity,
+                        100.0 * c.used,
+                        c.efficiency
                     );
                 }
             }
@@ -188,7 +193,8 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
             line("bigram of training", report.bigram, report.bigram_interval);
             line("unigram of training", report.unigram, report.unigram_interval);
             line("compressor (DEFLATE)", report.compressor, report.compressor_interval);
-            let list = |all: &mut dyn Iterator<Item = f64>| all.map(|b| format!("{b:.2}")).collect::<Vec<_>>().join(" ");
+            let list =
+                |all: &mut dyn Iterator<Item = f64>| all.map(|b| format!("{b:.2}")).collect::<Vec<_>>().join(" ");
             println!("by place in the window   {}", list(&mut report.by_position.iter().copied()));
             println!("by time in the song      {}", list(&mut report.by_time.iter().map(|t| t.bits)));
         }

@@ -13,8 +13,10 @@ const ENDINGS: [&str; 8] = ["wav", "flac", "mp3", "ogg", "m4a", "aac", "aiff", "
 pub fn files(set: &str) -> Result<Vec<PathBuf>, Failure> {
     let path = Path::new(set);
     let found = if path.is_dir() {
-        let entries = std::fs::read_dir(path).map_err(|e| Failure::usage(format!("`{set}`: {e}; hint: name a folder that can be read")))?;
-        let mut all: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|p| sounds(p)).collect();
+        let entries = std::fs::read_dir(path)
+            .map_err(|e| Failure::usage(format!("`{set}`: {e}; hint: name a folder that can be read")))?;
+        let mut all: Vec<PathBuf> =
+            entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|p| sounds(p)).collect();
         all.sort();
         all
     } else if sounds(path) {
@@ -31,7 +33,9 @@ pub fn files(set: &str) -> Result<Vec<PathBuf>, Failure> {
         wanted.map(|entry| manifest.audio_path(entry)).collect()
     };
     if found.is_empty() {
-        return Err(Failure::usage(format!("`{set}` holds no sound; hint: name a folder, a manifest or `MANIFEST:test`")));
+        return Err(Failure::usage(format!(
+            "`{set}` holds no sound; hint: name a folder, a manifest or `MANIFEST:test`"
+        )));
     }
     Ok(found)
 }

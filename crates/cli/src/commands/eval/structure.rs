@@ -62,7 +62,10 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
         println!("{}", serde_json::to_string_pretty(&all).unwrap_or_default());
         return Ok(());
     }
-    println!("{:<32} {:>8} {:>11} {:>8} {:>8} {:>15}", "", "seconds", "repetition", "at s", "novelty", "late coherence");
+    println!(
+        "{:<32} {:>8} {:>11} {:>8} {:>8} {:>15}",
+        "", "seconds", "repetition", "at s", "novelty", "late coherence"
+    );
     for NamedStructure { name, structure: s } in &all.songs {
         println!(
             "{name:<32} {:>8.1} {:>11.3} {:>8.1} {:>8.3} {:>15.3}",

@@ -87,10 +87,9 @@ impl Figures {
     ) -> Result<Self, Failure> {
         let levels = codec.spec().streams.len();
         let mut meter = Meter::new("reconstruction", 0, a.recordings as u64);
-        let reconstruction =
-            reconstruction(codec, manifest, Split::Test, EXCERPT_SECONDS, a.recordings, |done, _| {
-                meter.set(done as u64, String::new);
-            })?;
+        let reconstruction = reconstruction(codec, manifest, Split::Test, EXCERPT_SECONDS, a.recordings, |done, _| {
+            meter.set(done as u64, String::new);
+        })?;
         meter.finish(&format!("{} recordings", reconstruction.recordings));
         let mut of_levels = Vec::new();
         for level in 0..levels {

@@ -65,11 +65,15 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
         ("model".to_owned(), model::identity(&folder)?),
         ("program".to_owned(), format!("orchestrion {}", env!("CARGO_PKG_VERSION"))),
         ("songs".to_owned(), format!("{} of {} s, seed {}, labels of held-out recordings", a.takes, a.seconds, a.seed)),
-        ("training set".to_owned(), format!("{} tracks, {} held out for the test", corpus.train.len(), corpus.test.len())),
+        (
+            "training set".to_owned(),
+            format!("{} tracks, {} held out for the test", corpus.train.len(), corpus.test.len()),
+        ),
         ("time".to_owned(), duration(begun.elapsed().as_secs_f64())),
     ];
     let html = page::page(&folder, &codec, &manifest, &figures, &made, facts)?;
-    let json = serde_json::to_string_pretty(&figures).map_err(|e| Failure::new(format!("no JSON of the figures: {e}")))?;
+    let json =
+        serde_json::to_string_pretty(&figures).map_err(|e| Failure::new(format!("no JSON of the figures: {e}")))?;
     write_whole(&a.out.join("report.json"), json.as_bytes())?;
     write_whole(&a.out.join("index.html"), html.as_bytes())?;
     eprintln!("{:<22} {}", "report", duration(begun.elapsed().as_secs_f64()));

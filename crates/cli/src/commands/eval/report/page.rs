@@ -63,7 +63,10 @@ pub fn page(
     let config = folder.config();
     let page = ReportPage {
         title: format!("{} · evaluation", config.name),
-        subtitle: format!("{} songs of {} seconds, and the recordings held out from training", figures.takes, figures.seconds),
+        subtitle: format!(
+            "{} songs of {} seconds, and the recordings held out from training",
+            figures.takes, figures.seconds
+        ),
         facts,
         sounds,
         sections,
@@ -87,8 +90,16 @@ fn distance_table(distances: &crate::commands::eval::distance::Distances) -> Tab
     let rows = distances.rows.iter().map(|row| {
         let d = &row.distance;
         let without_end = d.infinite.map_or("".into(), |i| fixed(i.value, 3));
-        let song = |s: Option<&crate::commands::eval::distance::SongDistance>| s.map_or("".into(), |s| fixed(s.distance, 2));
-        vec![row.name.clone(), fixed(d.distance, 3), without_end, d.windows.to_string(), song(row.songs.last()), song(row.songs.first())]
+        let song =
+            |s: Option<&crate::commands::eval::distance::SongDistance>| s.map_or("".into(), |s| fixed(s.distance, 2));
+        vec![
+            row.name.clone(),
+            fixed(d.distance, 3),
+            without_end,
+            d.windows.to_string(),
+            song(row.songs.last()),
+            song(row.songs.first()),
+        ]
     });
     let columns = ["", "distance", "without end", "seconds", "nearest song", "farthest song"];
     table(&distances.name, &columns, rows.collect())
@@ -99,15 +110,24 @@ fn reconstruction(figures: &Figures, pictures: Vec<Picture>) -> Section {
         let values = [f.log_mel, f.stft, f.si_sdr, f.convergence, f.loudness, f.chroma, f.onset];
         std::iter::once(name.to_owned()).chain(values.map(|v| fixed(v, 3))).collect::<Vec<_>>()
     };
-    let columns = ["", "log-mel", "STFT", "SI-SDR dB", "convergence", "loudness LU", "chroma agrees", "onset correlation"];
+    let columns =
+        ["", "log-mel", "STFT", "SI-SDR dB", "convergence", "loudness LU", "chroma agrees", "onset correlation"];
     let report = &figures.reconstruction;
     let all = report.rows.iter().map(|row| line(&row.name, &row.all));
     let by_genre = report.rows.iter().filter(|row| row.codebook.is_some()).flat_map(|row| {
         row.genres.iter().map(|(genre, f)| line(&format!("{}, {genre}", row.name), f)).collect::<Vec<_>>()
     });
-    let codebooks = report.rows.iter().filter_map(|row| row.codebook.map(|c| (row.name.clone(), c))).map(|(name, c)| {
-        vec![name, fixed(c.bit_rate, 0), fixed(c.entropy, 2), fixed(c.perplexity, 0), percent(c.used), fixed(c.efficiency, 3)]
-    });
+    let codebooks =
+        report.rows.iter().filter_map(|row| row.codebook.map(|c| (row.name.clone(), c))).map(|(name, c)| {
+            vec![
+                name,
+                fixed(c.bit_rate, 0),
+                fixed(c.entropy, 2),
+                fixed(c.perplexity, 0),
+                percent(c.used),
+                fixed(c.efficiency, 3),
+            ]
+        });
     Section {
         title: "The codec".into(),
         words: format!(
@@ -185,9 +205,10 @@ fn memory(figures: &Figures) -> Section {
             ]
         })
     });
-    let continued = m.continuations.iter().map(|c| {
-        vec![c.name.clone(), c.clips.to_string(), percent(c.equal), percent(c.exact), percent(c.approximate)]
-    });
+    let continued = m
+        .continuations
+        .iter()
+        .map(|c| vec![c.name.clone(), c.clips.to_string(), percent(c.equal), percent(c.exact), percent(c.approximate)]);
     let control = figures.control.iter().map(|c| vec![c.name.clone(), percent(c.artist), percent(c.genre)]);
     Section {
         title: "Memory and control".into(),
@@ -231,7 +252,11 @@ fn structure(figures: &Figures, made: &Made, rate: u32) -> Result<Section, Failu
             let values = similarity.values.iter().map(|v| *v as f32).collect();
             let values = Spectrogram::new(values, similarity.frames, similarity.frames)?;
             let range = Some(DecibelRange { floor: -1.0, ceiling: 1.0 });
-            pictures.push(Picture { caption: format!("Song {i}: every half second beside every other"), values, range });
+            pictures.push(Picture {
+                caption: format!("Song {i}: every half second beside every other"),
+                values,
+                range,
+            });
         }
     }
     Ok(Section {
