@@ -8,6 +8,8 @@ use serde::Serialize;
 
 /// Sizes at which the distance is measured for the extrapolation.
 const SIZES: usize = 15;
+/// The smallest of them where there are windows enough.
+const LEAST: usize = 256;
 
 /// How far a set of songs is from a reference.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -63,7 +65,7 @@ fn extrapolate(reference: &Reference, rows: &[&[f32]]) -> Result<Option<Extrapol
     if most < 40 {
         return Ok(None);
     }
-    let least = most / 4;
+    let least = (most / 4).min(LEAST);
     let mut points = Vec::with_capacity(SIZES);
     for step in 0..SIZES {
         let size = least + (most - least) * step / (SIZES - 1);

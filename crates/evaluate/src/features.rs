@@ -8,16 +8,17 @@ pub const WINDOW_SECONDS: f64 = 1.0;
 
 /// The codebook of one level as an embedding of sound.
 ///
-/// A song's tokens become their codebook vectors; every second of them gives one feature vector, the mean and the
-/// standard deviation of each channel. It needs no download, and tokens of a cache are as good as sound. Its values
-/// say nothing beside those of another codec or of VGGish: it is always named with model and level.
+/// A song's tokens become their codebook vectors, each channel in units of its deviation over the codebook; every second
+/// of them gives one feature vector, the mean of each channel and its standard deviation less 1. It needs no
+/// download, and tokens of a cache are as good as sound. Its values say nothing beside those of another codec or of
+/// VGGish: it is always named with model and level.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CodecFeatures {
     level: usize,
     /// Tokens of a window.
     tokens: usize,
     width: usize,
-    /// `[size, width]`
+    /// `[size, width]`, every channel with mean 0 and deviation 1.
     table: Vec<f32>,
 }
 
@@ -80,7 +81,8 @@ impl CodecFeatures {
         let all: Vec<usize> = (0..size).collect();
         // One clip of all entries, `[1, width, size]`, turned to rows.
         let entries = network.codebook.lookup(&all, [1, size]).swap_dims(1, 2);
-        let table = entries.into_data().iter::<f32>().collect();
+        let mut table: Vec<f32> = entries.into_data().iter::<f32>().collect();
+        standardise(&mut table, width);
         let tokens = (WINDOW_SECONDS * f64::from(spec.sample_rate) / stream.hop_length as f64).round().max(1.0);
         Ok(Self { level, tokens: tokens as usize, width, table })
     }
@@ -112,10 +114,22 @@ impl CodecFeatures {
             }
             let n = window.len() as f64;
             values.extend(sum.iter().map(|s| (s / n) as f32));
-            let deviation = |(s, q): (&f64, &f64)| (q / n - (s / n).powi(2)).max(0.0).sqrt() as f32;
+            let deviation = |(s, q): (&f64, &f64)| ((q / n - (s / n).powi(2)).max(0.0).sqrt() - 1.0) as f32;
             values.extend(sum.iter().zip(&square).map(deviation));
         }
         Windows { width, values }
+    }
+}
+
+/// Brings every channel of rows to mean 0 and deviation 1; one that does not vary becomes 0.
+fn standardise(rows: &mut [f32], width: usize) {
+    let count = (rows.len() / width.max(1)).max(1) as f64;
+    for channel in 0..width {
+        let values = || rows.iter().skip(channel).step_by(width).map(|x| f64::from(*x));
+        let mean = values().sum::<f64>() / count;
+        let deviation = (values().map(|x| (x - mean).powi(2)).sum::<f64>() / count).sqrt();
+        let scale = if deviation > 0.0 { 1.0 / deviation } else { 0.0 };
+        rows.iter_mut().skip(channel).step_by(width).for_each(|x| *x = ((f64::from(*x) - mean) * scale) as f32);
     }
 }
 
@@ -127,8 +141,11 @@ mod tests {
     fn a_window_is_mean_and_deviation_of_its_entries() {
         let features = CodecFeatures { level: 0, tokens: 4, width: 1, table: vec![-1.0, 3.0] };
         let windows = features.windows(&[0, 1, 0, 1, 1, 1, 1, 1, 0, 0]);
-        assert_eq!(windows.rows().collect::<Vec<_>>(), [&[1.0, 2.0], &[3.0, 0.0]]);
-        assert_eq!(windows.mean(), [2.0, 1.0]);
+        assert_eq!(windows.rows().collect::<Vec<_>>(), [&[1.0, 1.0], &[3.0, -1.0]]);
+        assert_eq!(windows.mean(), [2.0, 0.0]);
         assert!(features.windows(&[0, 1]).is_empty());
+        let mut rows = [1.0, 5.0, 3.0, 5.0];
+        standardise(&mut rows, 2);
+        assert_eq!(rows, [-1.0, 0.0, 1.0, 0.0]);
     }
 }

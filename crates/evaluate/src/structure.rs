@@ -137,7 +137,7 @@ pub fn structure(samples: &[f32], sample_rate: u32) -> Result<Structure, Evaluat
         seconds: samples.len() as f64 / f64::from(sample_rate.max(1)),
         repetition,
         repetition_seconds: lag as f64 * FRAME_SECONDS,
-        novelty: novelty.iter().map(|n| n.abs()).sum::<f64>() / novelty.len().max(1) as f64,
+        novelty: novelty.iter().fold(0.0, |sum, n| sum + n.abs()) / novelty.len().max(1) as f64,
         late_coherence: late.iter().sum::<f64>() / late.len().max(1) as f64,
         coherence,
     })

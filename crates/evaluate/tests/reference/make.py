@@ -142,11 +142,10 @@ def self_similarity():
 
 def diversity():
     songs = [cloud(20 + i, 30, 10) + i % 3 for i in range(6)]
-    centre = np.vstack(songs).mean(0)
-    means = np.array([s.mean(0) - centre for s in songs])
+    means = np.array([s.mean(0) for s in songs])
     unit = means / np.linalg.norm(means, axis=1, keepdims=True)
     kernel = unit @ unit.T
-    values = scipy.linalg.eigvalsh(kernel / 6)
+    values = scipy.linalg.eigvalsh((1 + kernel) / 12)
     values = values[values > 1e-12]
     return {"vendi": float(np.exp(scipy.stats.entropy(values))), "pairs": float(1 - (kernel.sum() - 6) / 30)}
 

@@ -57,7 +57,7 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
         songs.push(NamedStructure { name: sounds::name(path), structure: structure(&samples, spec.sample_rate)? });
         windows.push(features.windows(&codec.encode(&samples, features.level())?));
     }
-    let all = Structures { songs, diversity: diversity(&windows, &windows) };
+    let all = Structures { songs, diversity: diversity(&windows) };
     if a.json {
         println!("{}", serde_json::to_string_pretty(&all).unwrap_or_default());
         return Ok(());

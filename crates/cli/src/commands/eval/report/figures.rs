@@ -222,5 +222,5 @@ fn structures<'a>(
 ) -> Result<Structures, Failure> {
     let rate = codec.spec().sample_rate;
     let named = sounds.map(|(name, s)| Ok(NamedStructure { name, structure: structure(s, rate)? }));
-    Ok(Structures { songs: named.collect::<Result<_, Failure>>()?, diversity: diversity(windows, windows) })
+    Ok(Structures { songs: named.collect::<Result<_, Failure>>()?, diversity: diversity(windows) })
 }

@@ -263,8 +263,8 @@ fn structure(figures: &Figures, made: &Made, rate: u32) -> Result<Section, Failu
         title: "Structure and diversity".into(),
         words: "Repetition: how much more alike the pitches of a song are at its best lag than on average. Novelty: how much \
                 what comes differs from what was. Late coherence: how much the spectrum of the second half is the \
-                beginning's. Diversity: how far songs are from each other, and how many altogether different songs the \
-                set is worth. Neither more nor less is better: what counts is to be near the recordings."
+                beginning's. Diversity: how far songs are from each other, and the Vendi score, which is 1 for one song again \
+                and again. Neither more nor less is better: what counts is to be near the recordings."
             .into(),
         tables: vec![table(
             "Means",
