@@ -25,7 +25,7 @@ impl CodebookUse {
     pub fn of(counts: &[u64], tokens_a_second: f64) -> Self {
         let tokens: u64 = counts.iter().sum();
         let share = |count: &u64| *count as f64 / tokens.max(1) as f64;
-        let entropy: f64 = counts.iter().filter(|c| **c > 0).map(|c| -share(c) * share(c).log2()).sum();
+        let entropy: f64 = counts.iter().filter(|c| **c > 0).map(|c| share(c) * share(c).recip().log2()).sum();
         let most = (counts.len().max(1) as f64).log2();
         Self {
             tokens,
