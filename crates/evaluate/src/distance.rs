@@ -7,7 +7,9 @@ use orchestrion_data::Draw;
 use serde::Serialize;
 
 /// Sizes at which the distance is measured for the extrapolation.
-const SIZES: usize = 15;
+const SIZES: usize = 8;
+/// Draws at each size, whose mean counts: a single one depends too much on a few far windows.
+const DRAWS: u64 = 5;
 /// The smallest of them where there are windows enough.
 const LEAST: usize = 256;
 
@@ -69,9 +71,13 @@ fn extrapolate(reference: &Reference, rows: &[&[f32]]) -> Result<Option<Extrapol
     let mut points = Vec::with_capacity(SIZES);
     for step in 0..SIZES {
         let size = least + (most - least) * step / (SIZES - 1);
-        let mut draw = Draw::new("windows of a distance", 0, step as u64, 0);
-        let drawn: Vec<&[f32]> = (0..size).map(|_| rows[draw.below(most as u64) as usize]).collect();
-        points.push((1.0 / size as f64, reference.distance(&Gaussian::fit(drawn.into_iter())?)));
+        let mut sum = 0.0;
+        for row in 0..DRAWS {
+            let mut draw = Draw::new("windows of a distance", 0, step as u64, row);
+            let drawn: Vec<&[f32]> = (0..size).map(|_| rows[draw.below(most as u64) as usize]).collect();
+            sum += reference.distance(&Gaussian::fit(drawn.into_iter())?);
+        }
+        points.push((1.0 / size as f64, sum / DRAWS as f64));
     }
     Ok(Some(line(&points)))
 }
