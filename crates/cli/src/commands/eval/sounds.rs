@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 /// Endings of files that are taken from a folder.
 const ENDINGS: [&str; 8] = ["wav", "flac", "mp3", "ogg", "m4a", "aac", "aiff", "aif"];
 
-/// The sound files of a folder (in the order of their names), of a manifest, or of one split of it
-/// (`songs.jsonl:test`); or one file.
+/// The sound files of a folder (in the order of their names, without the previews that `sample` leaves beside its takes),
+/// of a manifest, or of one split of it (`songs.jsonl:test`); or one file.
 pub fn files(set: &str) -> Result<Vec<PathBuf>, Failure> {
     let path = Path::new(set);
     let found = if path.is_dir() {
         let entries = std::fs::read_dir(path)
             .map_err(|e| Failure::usage(format!("`{set}`: {e}; hint: name a folder that can be read")))?;
         let mut all: Vec<PathBuf> =
-            entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|p| sounds(p)).collect();
+            entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|p| sounds(p) && !preview(p)).collect();
         all.sort();
         all
     } else if sounds(path) {
@@ -43,6 +43,11 @@ pub fn files(set: &str) -> Result<Vec<PathBuf>, Failure> {
 fn sounds(path: &Path) -> bool {
     let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
     ENDINGS.contains(&ending.as_str())
+}
+
+/// Whether a file is an upper level of a take, such as `take-1.level-2.wav`.
+fn preview(path: &Path) -> bool {
+    name(path).contains(".level-")
 }
 
 /// At most `seconds` from the beginning of a file, mono, at a rate.

@@ -7,14 +7,13 @@ use orchestrion_evaluate::features::CodecFeatures;
 use orchestrion_evaluate::{Diversity, Structure, diversity, structure};
 use orchestrion_model::codec::Codec;
 use serde::Serialize;
-use std::path::PathBuf;
 
 /// Options of `eval structure`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Sound files
-    #[arg(required = true)]
-    songs: Vec<PathBuf>,
+    /// Songs: sounds, folders, manifests, or splits such as `songs.jsonl:test`
+    #[arg(required = true, value_name = "SET")]
+    songs: Vec<String>,
     #[command(flatten)]
     model: ModelChoice,
     /// Seconds of each song at most
@@ -52,7 +51,8 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
     let spec = codec.spec();
     let features = CodecFeatures::new(&codec, spec.streams.len() - 1)?;
     let (mut songs, mut windows) = (Vec::new(), Vec::new());
-    for path in &a.songs {
+    let files = a.songs.iter().map(|set| sounds::files(set)).collect::<Result<Vec<_>, _>>()?;
+    for path in files.iter().flatten() {
         let samples = sounds::read(path, a.seconds, spec.sample_rate)?;
         songs.push(NamedStructure { name: sounds::name(path), structure: structure(&samples, spec.sample_rate)? });
         windows.push(features.windows(&codec.encode(&samples, features.level())?));
