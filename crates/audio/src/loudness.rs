@@ -67,9 +67,9 @@ fn integrated(clip: &Clip) -> Option<f64> {
     let mut step_power = vec![0.0; clip.len() / step];
     for (index, channel) in clip.channels.iter().enumerate() {
         let weight = channel_weight(index, clip.channels.len());
-        let weighted = k_weighted(channel, f64::from(clip.sample_rate));
-        for (power, part) in step_power.iter_mut().zip(weighted.chunks_exact(step)) {
-            *power += weight * part.iter().map(|sample| sample * sample).sum::<f64>() / step as f64;
+        let mut weighted = k_weighted(channel, f64::from(clip.sample_rate));
+        for power in &mut step_power {
+            *power += weight * weighted.by_ref().take(step).map(|sample| sample * sample).sum::<f64>() / step as f64;
         }
     }
     let blocks = step_power.windows(steps_per_block).map(|steps| steps.iter().sum::<f64>() / steps_per_block as f64);
@@ -98,10 +98,10 @@ fn channel_weight(index: usize, channels: usize) -> f64 {
 
 /// The two filters of BS.1770-4, figures 2 and 4, for any sample rate: the tables there are for 48 kHz, so the
 /// analogue prototypes behind them are transformed anew.
-fn k_weighted(samples: &[f32], rate: f64) -> Vec<f64> {
+fn k_weighted(samples: &[f32], rate: f64) -> impl Iterator<Item = f64> {
     let mut head = Biquad::high_shelf(rate, 1_681.974_450_955_533, 3.999_843_853_973_347, 0.707_175_236_955_419_6);
     let mut low_cut = Biquad::high_pass(rate, 38.135_470_876_024_44, 0.500_327_037_323_877_3);
-    samples.iter().map(|sample| low_cut.next(head.next(f64::from(*sample)))).collect()
+    samples.iter().map(move |sample| low_cut.next(head.next(f64::from(*sample))))
 }
 
 /// A second-order filter in transposed direct form II.

@@ -3,8 +3,10 @@
 use std::io::{Cursor, Write};
 use std::path::Path;
 
-use flacenc::component::{BitRepr, MetadataBlockData};
+use flacenc::bitsink::ByteSink;
+use flacenc::component::{BitRepr, MetadataBlockData, Stream};
 use flacenc::error::Verify;
+use flacenc::source::{Context, Fill, FrameBuf};
 
 use crate::tags::storable_tags;
 use crate::{AudioError, Clip, riff_info};
@@ -45,12 +47,12 @@ pub fn write(path: &Path, clip: &Clip, tags: &[(String, String)]) -> Result<(), 
 pub fn encode_wav(clip: &Clip, tags: &[(String, String)]) -> Result<Vec<u8>, AudioError> {
     let refuse = |detail: String| bad_clip("written as WAV", detail, "write FLAC, or cut it into parts");
     let channels = storable(clip, "written as WAV")?;
-    let samples = interleaved(clip);
+    let samples = clip.len() * clip.channels.len();
     let info = riff_info::encode(&storable_tags(tags)?);
-    let too_long = |_| refuse(format!("{} samples are more than 4 GiB", samples.len()));
-    let data_bytes = samples.len().saturating_mul(usize::from(BITS / 8));
+    let too_long = |_| refuse(format!("{samples} samples are more than 4 GiB"));
+    let data_bytes = samples.saturating_mul(usize::from(BITS / 8));
     u32::try_from(data_bytes.saturating_add(info.len()).saturating_add(1024)).map_err(too_long)?;
-    let count = u32::try_from(samples.len()).map_err(too_long)?;
+    let count = u32::try_from(samples).map_err(too_long)?;
 
     let mut file = Cursor::new(Vec::with_capacity(data_bytes + info.len() + 128));
     let spec = hound::WavSpec {
@@ -61,7 +63,7 @@ pub fn encode_wav(clip: &Clip, tags: &[(String, String)]) -> Result<Vec<u8>, Aud
     };
     let stored = hound::WavWriter::new(&mut file, spec).and_then(|mut writer| {
         let mut block = writer.get_i16_writer(count);
-        samples.iter().for_each(|&sample| block.write_sample(sample));
+        interleaved(clip, 0..clip.len()).for_each(|sample| block.write_sample(sample));
         block.flush()?;
         writer.finalize()
     });
@@ -93,16 +95,24 @@ pub fn encode_flac(clip: &Clip, tags: &[(String, String)]) -> Result<Vec<u8>, Au
     if comment.len() > MAX_FLAC_BLOCK_BYTES {
         return Err(refuse(format!("its tags have {} bytes, more than {MAX_FLAC_BLOCK_BYTES}", comment.len())));
     }
-    let samples: Vec<i32> = interleaved(clip).into_iter().map(i32::from).collect();
-    let source = flacenc::source::MemSource::from_samples(
-        &samples,
-        usize::from(channels),
-        usize::from(BITS),
-        clip.sample_rate as usize,
-    );
     let config = flacenc::config::Encoder::default().into_verified().map_err(|(_, error)| refuse(error.to_string()))?;
-    let mut stream = flacenc::encode_with_fixed_block_size(&config, source, config.block_size)
-        .map_err(|error| refuse(error.to_string()))?;
+    let unfit = |error: &dyn std::fmt::Display| refuse(error.to_string());
+    let (channels, bits) = (usize::from(channels), usize::from(BITS));
+    let mut stream = Stream::new(clip.sample_rate as usize, channels, bits).map_err(|error| unfit(&error))?;
+    let buffer = FrameBuf::with_size(channels, config.block_size).map_err(|error| unfit(&error))?;
+    let mut buffers = (buffer, Context::new(bits, channels));
+    // Each frame becomes bytes before the next is encoded: an encoded frame takes several times as much memory.
+    let mut frames = ByteSink::new();
+    for (number, from) in (0..clip.len()).step_by(config.block_size).enumerate() {
+        let to = clip.len().min(from + config.block_size);
+        let block: Vec<i32> = interleaved(clip, from..to).map(i32::from).collect();
+        buffers.fill_interleaved(&block).map_err(|error| unfit(&error))?;
+        let frame = flacenc::encode_fixed_size_frame(&config, &buffers.0, number, stream.stream_info())
+            .map_err(|error| unfit(&error))?;
+        stream.stream_info_mut().update_frame_info(&frame);
+        frame.write(&mut frames).map_err(|error| unfit(&error))?;
+    }
+    stream.stream_info_mut().set_md5_digest(&buffers.1.md5_digest());
     // RFC 9639, section 8.2: the shortest block is stated without the last one, which may be shorter. The encoder
     // counts it, and readers would take the stream for one of varying blocks.
     stream
@@ -111,9 +121,11 @@ pub fn encode_flac(clip: &Clip, tags: &[(String, String)]) -> Result<Vec<u8>, Au
         .map_err(|error| refuse(error.to_string()))?;
     let block = MetadataBlockData::new_unknown(VORBIS_COMMENT, &comment).map_err(|error| refuse(error.to_string()))?;
     stream.add_metadata_block(block);
-    let mut sink = flacenc::bitsink::ByteSink::new();
-    stream.write(&mut sink).map_err(|error| refuse(error.to_string()))?;
-    Ok(sink.into_inner())
+    let mut file = ByteSink::new();
+    stream.write(&mut file).map_err(|error| refuse(error.to_string()))?;
+    let mut bytes = file.into_inner();
+    bytes.extend(frames.into_inner());
+    Ok(bytes)
 }
 
 fn bad_clip(action: &'static str, detail: String, hint: &'static str) -> AudioError {
@@ -135,17 +147,11 @@ fn storable(clip: &Clip, action: &'static str) -> Result<u16, AudioError> {
     Ok(channels as u16)
 }
 
-/// Frame by frame, as 16-bit integers.
-fn interleaved(clip: &Clip) -> Vec<i16> {
-    let mut samples = vec![0; clip.len() * clip.channels.len()];
-    for (offset, channel) in clip.channels.iter().enumerate() {
-        let places = samples.iter_mut().skip(offset).step_by(clip.channels.len());
-        for (place, sample) in places.zip(channel) {
-            // Readers divide by 2^15, so the same scale here makes reading and writing inverse to each other.
-            *place = (sample * 32_768.0).round().clamp(-32_768.0, 32_767.0) as i16;
-        }
-    }
-    samples
+/// Samples of some frames, frame by frame, as 16-bit integers.
+fn interleaved(clip: &Clip, frames: std::ops::Range<usize>) -> impl Iterator<Item = i16> {
+    let samples = frames.flat_map(|frame| clip.channels.iter().filter_map(move |channel| channel.get(frame)));
+    // Readers divide by 2^15, so the same scale here makes reading and writing inverse to each other.
+    samples.map(|sample| (sample * 32_768.0).round().clamp(-32_768.0, 32_767.0) as i16)
 }
 
 /// RFC 9639, section 8.6: lengths are little-endian, the text is UTF-8.

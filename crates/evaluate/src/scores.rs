@@ -1,4 +1,4 @@
-//! How likely a prior finds known tokens: all of a window at once, or one after the other as it samples.
+//! How likely a prior finds known tokens: as it is trained, or as it samples.
 
 use orchestrion_model::ModelError;
 use orchestrion_model::prior::{Prior, PriorConfig, PriorDecoder, TokenModel, Window, token_tensor};
@@ -14,7 +14,7 @@ pub trait Scores {
     fn bits(&mut self, window: &Window<'_>, codes: &[u32]) -> Result<Vec<f64>, ModelError>;
 }
 
-/// All of a window at once, as in training.
+/// In f32, as in training.
 impl Scores for Prior {
     fn config(&self) -> &PriorConfig {
         self.config()
@@ -27,21 +27,15 @@ impl Scores for Prior {
     }
 }
 
-/// One token after the other, as it samples: with the weights, and to the bit the logits, that tokens are drawn with.
+/// As it samples: with the weights, and to the bit the logits, that tokens are drawn with.
 impl Scores for PriorDecoder {
     fn config(&self) -> &PriorConfig {
         self.config()
     }
 
     fn bits(&mut self, window: &Window<'_>, codes: &[u32]) -> Result<Vec<f64>, ModelError> {
-        self.begin(window)?;
-        let mut known: &[u32] = &[];
-        let mut bits = Vec::with_capacity(codes.len());
-        for code in codes {
-            bits.push(bits_of(&self.advance(&[known])?, *code)?);
-            known = std::slice::from_ref(code);
-        }
-        Ok(bits)
+        let logits = self.scores(window, &[codes])?;
+        logits.chunks_exact(self.codebook_size()).zip(codes).map(|(logits, code)| bits_of(logits, *code)).collect()
     }
 }
 

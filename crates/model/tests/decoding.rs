@@ -244,7 +244,7 @@ fn windows_that_do_not_fit_are_refused_by_name() {
 }
 
 #[test]
-fn the_last_hidden_state_gives_the_logits() {
+fn scores_and_the_last_hidden_state_give_the_logits() {
     for seed in 0..20 {
         let random = &mut Random::new(seed);
         let mut config = draw(random);
@@ -266,10 +266,13 @@ fn the_last_hidden_state_gives_the_logits() {
         let window = Window { start: 0, length, labels: &labels, upper: above.as_deref() };
         let hidden = decoder.hidden(config.transformer.depth - 1, &window, &slices(&tokens)).unwrap();
         assert_eq!(hidden.len(), 2 * length * width);
+        let scores = decoder.scores(&window, &slices(&tokens)).unwrap();
         decoder.begin(&window).unwrap();
         for t in 0..length {
             let new: Vec<&[u32]> = tokens.iter().map(|row| &row[t.saturating_sub(1)..t]).collect();
             let logits = decoder.advance(&new).unwrap();
+            let at = |row: usize| &scores[(row * length + t) * BOOK..][..BOOK];
+            assert_eq!(logits, [at(0), at(1)].concat(), "seed {seed}, token {t} of {length}");
             for (i, logit) in logits.iter().enumerate() {
                 let (row, token) = (i / BOOK, first + i % BOOK);
                 let state = &hidden[(row * length + t) * width..][..width];

@@ -76,23 +76,36 @@ impl Stft {
 
     /// Absolute values `|STFT|`, not normalised; no frame for no samples.
     pub fn magnitude(&self, samples: &[f32]) -> Spectrogram {
-        let StftSettings { n_fft, hop, .. } = self.settings;
-        let bins = n_fft / 2 + 1;
-        let frames = if samples.is_empty() { 0 } else { 1 + samples.len() / hop };
+        let (frames, bins) = (self.frames(samples.len()), self.settings.n_fft / 2 + 1);
         let mut values = Vec::with_capacity(frames * bins);
+        self.each_frame(samples, |frame| values.extend_from_slice(frame));
+        Spectrogram { frames, bins, values }
+    }
+
+    /// Frames of so many samples.
+    pub(super) fn frames(&self, samples: usize) -> usize {
+        if samples == 0 { 0 } else { 1 + samples / self.settings.hop }
+    }
+
+    /// Shows the absolute values of each frame, in order.
+    pub(super) fn each_frame(&self, samples: &[f32], mut show: impl FnMut(&[f32])) {
+        let StftSettings { n_fft, hop, .. } = self.settings;
+        let mut values = vec![0.0; n_fft / 2 + 1];
         let mut frame = self.transform.make_input_vec();
         let mut spectrum = self.transform.make_output_vec();
         let mut scratch = self.transform.make_scratch_vec();
-        for index in 0..frames {
+        for index in 0..self.frames(samples.len()) {
             let start = (index * hop) as isize - (n_fft / 2) as isize;
             for (n, (value, weight)) in frame.iter_mut().zip(&self.window).enumerate() {
                 *value = weight * reflected(samples, start + n as isize);
             }
             // The buffers come from the plan, so their lengths fit and this cannot fail.
             let _ = self.transform.process_with_scratch(&mut frame, &mut spectrum, &mut scratch);
-            values.extend(spectrum.iter().map(|bin| bin.norm()));
+            for (value, bin) in values.iter_mut().zip(&spectrum) {
+                *value = bin.norm();
+            }
+            show(&values);
         }
-        Spectrogram { frames, bins, values }
     }
 }
 

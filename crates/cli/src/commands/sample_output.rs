@@ -69,24 +69,29 @@ impl Output {
             .collect();
         let clip = Clip::from_mono(samples, shape.sample_rate);
         let path = self.folder.join(&name);
-        orchestrion_audio::write(&path, &clip, &tags)?;
-        let mono = clip.mono();
-        let mel = spectrum::log_mel(&mono, clip.sample_rate)?;
-        let decibels = mel.values.iter().map(|v| 20.0 * v).collect();
-        let peaks = waveform_peaks(&mono, COLUMNS.min(mono.len().max(1)));
-        self.loudness[take] = Some(measure_loudness(&clip));
+        // The file, its smaller form for the page, and what is measured are made side by side.
+        let (written, bytes, measured) = std::thread::scope(|scope| {
+            let written = scope.spawn(|| orchestrion_audio::write(&path, &clip, &tags));
+            let measured = scope.spawn(|| measure(&clip));
+            let bytes = orchestrion_audio::encode_flac(&clip, &tags);
+            (written.join(), bytes, measured.join())
+        });
+        let broken = |_| Failure::new(format!("cannot write `{}`: a thread ended early", path.display()));
+        written.map_err(broken)??;
+        let (waveform, spectrogram, loudness) = measured.map_err(broken)??;
+        self.loudness[take] = Some(loudness);
         self.files[take].push((format!("level_{level}"), path));
         self.takes[take].push(LevelSound {
             level,
             hop_length: shape.levels[level].hop_length,
             // The page holds the smaller form, whatever lies beside it.
             sound: Sound {
-                bytes: orchestrion_audio::encode_flac(&clip, &tags)?,
+                bytes: bytes?,
                 format: SoundFormat::Flac,
                 file_name: format!("{}.flac", name.trim_end_matches(&format!(".{ending}"))),
             },
-            waveform: Waveform { peaks: peaks.iter().map(|p| (p.min, p.max)).collect() },
-            spectrogram: Spectrogram::new(decibels, mel.frames, mel.bins)?,
+            waveform,
+            spectrogram,
         });
         Ok(())
     }
@@ -198,4 +203,14 @@ impl Output {
         let quote = |w: &String| if plain(w) { w.clone() } else { format!("'{}'", w.replace('\'', "'\\''")) };
         format!("orchestrion {}", words.iter().map(quote).collect::<Vec<_>>().join(" "))
     }
+}
+
+/// What the page shows of a sound of one channel, and how loud it is.
+fn measure(clip: &Clip) -> Result<(Waveform, Spectrogram, Loudness), Failure> {
+    let samples = clip.channels.first().map_or(&[][..], Vec::as_slice);
+    let mut mel = spectrum::log_mel(samples, clip.sample_rate)?;
+    mel.values.iter_mut().for_each(|value| *value *= 20.0);
+    let peaks = waveform_peaks(samples, COLUMNS.min(samples.len().max(1)));
+    let waveform = Waveform { peaks: peaks.iter().map(|p| (p.min, p.max)).collect() };
+    Ok((waveform, Spectrogram::new(mel.values, mel.frames, mel.bins)?, measure_loudness(clip)))
 }

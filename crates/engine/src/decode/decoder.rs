@@ -24,20 +24,20 @@ const ROWS_A_CHUNK: usize = 192;
 /// projection has no bias (Jukebox, arXiv 2005.00341, and its published weights).
 #[derive(Debug)]
 pub struct Decoder {
-    isa: Isa,
+    pub(super) isa: Isa,
     pub(super) team: Arc<Team>,
     pub(super) width: usize,
     pub(super) heads: usize,
     context: usize,
     pub(super) vocab: usize,
     residual_scale: f32,
-    add_condition_after: bool,
+    pub(super) add_condition_after: bool,
     /// `[vocab, width]`.
     embedding: Vec<f32>,
     /// `[context, width]`.
     position: Vec<f32>,
     pub(super) layers: Vec<Layer>,
-    head: Matrix,
+    pub(super) head: Matrix,
     pub(super) window: Option<Window>,
     pub(super) scratch: Scratch,
     /// `[batch, chunk, padded width]`.

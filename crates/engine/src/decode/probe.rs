@@ -4,6 +4,7 @@ use super::Decoder;
 use super::cache::Cache;
 use super::layer::Chunk;
 use super::pattern::Pattern;
+use super::product::Finish;
 use super::window::Window;
 use crate::EngineError;
 use crate::lanes::padded;
@@ -25,6 +26,8 @@ pub enum Probe {
         /// The head; 0 is the first.
         head: usize,
     },
+    /// The logits, `vocab` values a position: at every position those that [`Decoder::advance`] gives at the last, to the bit.
+    Logits,
 }
 
 impl Decoder {
@@ -63,6 +66,7 @@ impl Decoder {
         while window.computed < end {
             let chunk = self.inputs(window, tokens, known, end);
             let seen = self.look(&mut crew, probe, chunk, values, &mut window.caches);
+            let seen = if probe == Probe::Logits { self.scores(&mut crew, window, chunk) } else { seen };
             let part = chunk.count * values;
             for (row, seen) in seen.chunks_exact(part).enumerate() {
                 found[(row * total + chunk.first - first) * values..][..part].copy_from_slice(seen);
@@ -74,7 +78,7 @@ impl Decoder {
 
     /// Values a position that `probe` gives.
     fn probe_size(&self, probe: Probe, length: usize, encoder: usize) -> Result<usize, EngineError> {
-        let (Probe::Hidden { layer } | Probe::Attention { layer, .. }) = probe;
+        let (Probe::Hidden { layer } | Probe::Attention { layer, .. }) = probe else { return Ok(self.vocab) };
         let depth = self.layers.len();
         let refused = |what: String| Err(EngineError::Request(what));
         let Some(found) = self.layers.get(layer) else {
@@ -105,6 +109,7 @@ impl Decoder {
         let whole = match probe {
             Probe::Hidden { layer } => layer + 1,
             Probe::Attention { layer, .. } => layer,
+            Probe::Logits => self.layers.len(),
         };
         let (before, behind) = caches.split_at_mut(whole);
         for (layer, caches) in self.layers.iter().zip(before) {
@@ -116,5 +121,21 @@ impl Decoder {
             }
             _ => self.stream.chunks_exact(padded(self.width)).flat_map(|row| &row[..self.width]).copied().collect(),
         }
+    }
+
+    /// Logits at all positions of the chunk in `stream`: `[batch, count, vocab]`.
+    fn scores(&mut self, crew: &mut Crew, window: &Window, chunk: Chunk) -> Vec<f32> {
+        let wide = padded(self.width);
+        if self.add_condition_after {
+            for (row, stream) in self.stream.chunks_exact_mut(chunk.count * wide).enumerate() {
+                for (t, stream) in (chunk.first..).zip(stream.chunks_exact_mut(wide)) {
+                    window.add_condition(row, t, stream, self.width);
+                }
+            }
+        }
+        let padded_vocab = self.head.padded_outputs();
+        let mut logits = vec![0.0; self.stream.len() / wide * padded_vocab];
+        self.head.multiply(crew, self.isa, &self.stream, &mut logits, Finish::Keep);
+        logits.chunks_exact(padded_vocab).flat_map(|row| &row[..self.vocab]).copied().collect()
     }
 }

@@ -1,10 +1,11 @@
-//! What a prior does inside over a window of known tokens: hidden states, and where it is in the words.
+//! What a prior does over a window of known tokens: its logits, hidden states, and where it is in the words.
 
 use super::decoder::{Transformer, slices};
-use super::{PriorDecoder, Window};
+use super::{PriorDecoder, TokenModel, Window};
 use crate::ModelError;
 use crate::nn::attention::AttnFunc;
 use orchestrion_engine::decode::Probe;
+use std::ops::Range;
 
 impl PriorDecoder {
     /// The residual stream behind a layer (0 is the first) at every position of a window whose tokens are all known:
@@ -15,7 +16,7 @@ impl PriorDecoder {
     /// As [`begin`](super::TokenModel::begin); if rows have not `length` tokens, a token is outside the codebook, or there is no
     /// such layer.
     pub fn hidden(&mut self, layer: usize, window: &Window<'_>, tokens: &[&[u32]]) -> Result<Vec<f32>, ModelError> {
-        self.probe(Probe::Hidden { layer }, window, tokens, self.prior.config().transformer.width)
+        self.probe(Probe::Hidden { layer }, window, tokens, 0..self.prior.config().transformer.width)
     }
 
     /// The probabilities with which a head looks at each lyric token of the window, at every position of a window whose
@@ -41,16 +42,26 @@ impl PriorDecoder {
         if func == AttnFunc::Dense && config.lyrics_in_front() == 0 {
             return Err(ModelError::Request(format!("layer {layer} has {func:?} attention and sees no words")));
         }
-        self.probe(Probe::Attention { layer, head }, window, tokens, lyrics)
+        self.probe(Probe::Attention { layer, head }, window, tokens, 0..lyrics)
     }
 
-    /// The first `kept` of the values that `probe` sees at each position of the music: `[batch, length, kept]`.
+    /// The logits at every position of a window whose tokens are all known, `[batch, length, codebook_size]`, from `length`
+    /// tokens a row: those with which each token would have been drawn, to the bit.
+    ///
+    /// # Errors
+    /// As [`begin`](TokenModel::begin); if rows have not `length` tokens, or a token is outside the codebook.
+    pub fn scores(&mut self, window: &Window<'_>, tokens: &[&[u32]]) -> Result<Vec<f32>, ModelError> {
+        let first = self.prior.config().first_token();
+        self.probe(Probe::Logits, window, tokens, first..first + self.codebook_size())
+    }
+
+    /// The `kept` of the values that `probe` sees at each position of the music: `[batch, length, kept]`.
     fn probe(
         &mut self,
         probe: Probe,
         window: &Window<'_>,
         tokens: &[&[u32]],
-        kept: usize,
+        kept: Range<usize>,
     ) -> Result<Vec<f32>, ModelError> {
         let (length, batch) = (window.length, window.labels.len());
         if tokens.len() != batch || tokens.iter().any(|row| row.len() != length) {
@@ -73,13 +84,13 @@ impl PriorDecoder {
         parts.push((length - parts.len(), engine.probe(probe, &known)?));
         let positions = self.prior.config().lyrics_in_front() + length;
         let size = parts.iter().map(|(_, part)| part.len()).sum::<usize>() / (batch * positions);
-        let mut found = Vec::with_capacity(batch * length * kept);
+        let mut found = Vec::with_capacity(batch * length * kept.len());
         for row in 0..batch {
             for (count, part) in &parts {
                 let ours = part.len() / batch;
                 let row = &part[row * ours..][..ours];
                 for position in row[ours - count * size..].chunks_exact(size) {
-                    found.extend_from_slice(&position[..kept]);
+                    found.extend_from_slice(&position[kept.clone()]);
                 }
             }
         }

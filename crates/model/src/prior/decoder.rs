@@ -25,14 +25,15 @@ pub(super) enum Transformer {
 }
 
 impl Transformer {
-    fn begin(&mut self, conditions: &Conditions, batch: usize, length: usize) -> Result<(), ModelError> {
+    fn begin(&mut self, conditions: Conditions, batch: usize, length: usize) -> Result<(), ModelError> {
         let engine = match self {
             Self::Engine(engine) => engine,
-            Self::Tensors(tensors) => return tensors.begin(conditions, batch, length),
+            Self::Tensors(tensors) => return tensors.begin(&conditions, batch, length),
         };
-        let (positions, encoder) = (conditions.positions.as_ref().map(values), conditions.encoder.as_ref().map(values));
-        let vectors =
-            Vectors { start: &values(&conditions.start), positions: positions.as_deref(), encoder: encoder.as_deref() };
+        let start = values(conditions.start)?;
+        let positions = conditions.positions.map(values).transpose()?;
+        let encoder = conditions.encoder.map(values).transpose()?;
+        let vectors = Vectors { start: &start, positions: positions.as_deref(), encoder: encoder.as_deref() };
         Ok(engine.begin(vectors, batch, length)?)
     }
 
@@ -50,8 +51,9 @@ impl From<EngineError> for ModelError {
     }
 }
 
-fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
-    tensor.to_data().iter().collect()
+/// The values of a tensor; those of one that nobody else holds are not copied.
+pub(super) fn values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, ModelError> {
+    tensor.into_data().try_into_vec().map_err(|error| ModelError::Weights(error.to_string()))
 }
 
 pub(super) fn slices(rows: &[Vec<u32>]) -> Vec<&[u32]> {
@@ -74,10 +76,11 @@ impl PriorDecoder {
         if length == 0 || batch == 0 {
             return Err(ModelError::Request(format!("a window of {batch} rows of {length} tokens has nothing to say")));
         }
-        let conditions = self.prior.conditions(labels, start, length, upper)?;
+        let mut conditions = self.prior.conditions(labels, start, length, upper)?;
+        let lyrics = conditions.lyrics.take();
         let front = self.prior.config().lyrics_in_front();
-        self.transformer.begin(&conditions, batch, front + length)?;
-        Ok(conditions.lyrics.filter(|_| front > 0))
+        self.transformer.begin(conditions, batch, front + length)?;
+        Ok(lyrics.filter(|_| front > 0))
     }
 
     /// Music tokens as the transformer counts them: behind the lyrics' vocabulary, if they share one.

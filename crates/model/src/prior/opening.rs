@@ -1,7 +1,7 @@
 //! The way of a prior's weights to its decoder: one layer at a time to the engine, out of a model folder or out of a prior in
 //! memory.
 
-use super::decoder::Transformer;
+use super::decoder::{Transformer, values};
 use super::tensor_decoder::TensorDecoder;
 use super::{Prior, PriorConfig, PriorDecoder};
 use crate::ModelError;
@@ -129,10 +129,6 @@ fn take(table: &mut Tensor<2>) -> Result<Vec<f32>, ModelError> {
     let [_, width] = table.dims();
     let nothing = Tensor::zeros([1, width], &table.device());
     values(std::mem::replace(table, nothing))
-}
-
-fn values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, ModelError> {
-    tensor.into_data().try_into_vec().map_err(|error| ModelError::Weights(error.to_string()))
 }
 
 fn linear(layer: DenseLinear) -> Result<Linear, ModelError> {

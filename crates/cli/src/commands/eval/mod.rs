@@ -109,8 +109,7 @@ pub struct LikelihoodArguments {
     /// Most windows
     #[arg(long, default_value_t = 200)]
     limit: usize,
-    /// Measure the prior as it samples, token after token, with its matrices held in these numbers; slower
-    /// [default: whole windows in f32]
+    /// Measure the prior as it samples, with its matrices held in these numbers [default: as it is trained, in f32]
     #[arg(long, value_enum, value_name = "TYPE")]
     weights: Option<Weights>,
     /// As JSON
