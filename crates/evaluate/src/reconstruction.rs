@@ -1,17 +1,25 @@
-//! How near a codec's output is to the recording, beside recordings with their treble cut off.
+//! How near a codec's output is to the recording, beside recordings with their treble cut off and, in builds with the
+//! feature `opus`, beside that codec.
 
 use crate::EvaluateError;
-use orchestrion_audio::spectrum::{chroma, log_mel_distance, onset_strength, spectral_convergence};
-use orchestrion_audio::{Clip, ReadOptions, low_pass, measure_loudness, read, resample};
-use orchestrion_data::{Manifest, Split};
+use crate::codebook::CodebookUse;
+use crate::fidelity::Fidelity;
+use orchestrion_audio::{Clip, ReadOptions, low_pass, read, resample};
+use orchestrion_data::{Entry, Manifest, Split};
 use orchestrion_model::codec::Codec;
 use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Cut-offs of the low-passed recordings, in hertz.
+const CUTS: [f64; 2] = [4000.0, 6000.0];
 
 /// Means over recordings.
 #[derive(Debug, Clone, Serialize)]
 pub struct ReconstructionReport {
     /// Recordings measured.
     pub recordings: usize,
+    /// Seconds of each at most.
+    pub seconds: f64,
     /// A row for each level, then for each baseline.
     pub rows: Vec<ReconstructionRow>,
 }
@@ -19,61 +27,56 @@ pub struct ReconstructionReport {
 /// One way to come back to sound.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct ReconstructionRow {
-    /// `level 0`, `low-passed at 4 kHz`.
+    /// `level 0`, `low-passed at 4 kHz`, `Opus at 6 kbit/s`.
     pub name: String,
-    /// Mean absolute difference of log10 mel magnitudes.
-    pub log_mel: f64,
-    /// Scale-invariant signal-to-distortion ratio in dB (Le Roux et al. 2019).
-    pub si_sdr: f64,
-    /// Norm of the difference of magnitude spectrograms over that of the recording's.
-    pub convergence: f64,
-    /// Loudness difference in LU.
-    pub loudness: f64,
-    /// Share of frames whose strongest pitch class is the recording's.
-    pub chroma: f64,
-    /// Correlation of onset strengths.
-    pub onset: f64,
+    /// Over all recordings.
+    #[serde(flatten)]
+    pub all: Fidelity,
+    /// Over the recordings of each genre; `unknown` holds those without one.
+    pub genres: BTreeMap<String, Fidelity>,
+    /// How a level's codebook is used; none for baselines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub codebook: Option<CodebookUse>,
 }
 
-/// Scale-invariant signal-to-distortion ratio in dB.
-fn si_sdr(reference: &[f32], other: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
-    let scale = dot(reference, other) / dot(reference, reference).max(1e-12);
-    let signal = scale * scale * dot(reference, reference);
-    let distortion: f64 =
-        reference.iter().zip(other).map(|(r, o)| (f64::from(*o) - scale * f64::from(*r)).powi(2)).sum();
-    10.0 * (signal.max(1e-12) / distortion.max(1e-12)).log10()
+/// Stretches of recordings at a codec's rate.
+#[derive(Debug, Clone)]
+pub struct Excerpt {
+    /// First genre of the recording.
+    pub genre: String,
+    /// File name without its ending.
+    pub name: String,
+    /// Mono samples.
+    pub samples: Vec<f32>,
 }
 
-fn correlation(a: &[f32], b: &[f32]) -> f64 {
-    let n = a.len().min(b.len()).max(1) as f64;
-    let mean = |x: &[f32]| x.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
-    let (ma, mb) = (mean(a), mean(b));
-    let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
-    for (x, y) in a.iter().zip(b) {
-        let (x, y) = (f64::from(*x) - ma, f64::from(*y) - mb);
-        (ab, aa, bb) = (ab + x * y, aa + x * x, bb + y * y);
+impl Excerpt {
+    /// `seconds` from the middle of a recording.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read(manifest: &Manifest, entry: &Entry, seconds: f64, sample_rate: u32) -> Result<Self, EvaluateError> {
+        let offset = ((entry.duration - seconds) / 2.0).max(0.0);
+        let clip = read(&manifest.audio_path(entry), &ReadOptions::part(offset, seconds))?;
+        Ok(Self {
+            genre: entry.genre.first().cloned().unwrap_or_else(|| orchestrion_data::UNKNOWN.to_owned()),
+            name: entry.path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            samples: resample(&clip, sample_rate)?.mono(),
+        })
     }
-    ab / (aa * bb).sqrt().max(1e-12)
 }
 
-/// Adds what one recording says to a row of sums.
-fn measure(row: &mut ReconstructionRow, original: &Clip, other: &[f32]) -> Result<(), EvaluateError> {
-    let (reference, rate) = (original.mono(), original.sample_rate);
-    let n = reference.len().min(other.len());
-    let (reference, other) = (&reference[..n], &other[..n]);
-    row.log_mel += log_mel_distance(reference, other, rate)?;
-    row.si_sdr += si_sdr(reference, other);
-    row.convergence += spectral_convergence(reference, other)?;
-    let loudness = |x: &[f32]| measure_loudness(&Clip::from_mono(x.to_vec(), rate)).integrated_lufs.unwrap_or(-70.0);
-    row.loudness += loudness(other) - loudness(reference);
-    let (a, b) = (chroma(reference, rate)?, chroma(other, rate)?);
-    let strongest = |f: &[f32]| (0..f.len()).max_by(|&i, &j| f[i].total_cmp(&f[j]));
-    let frames = a.frames.min(b.frames);
-    let agree = (0..frames).filter(|&f| strongest(a.frame(f)) == strongest(b.frame(f))).count();
-    row.chroma += agree as f64 / frames.max(1) as f64;
-    row.onset += correlation(&onset_strength(reference, rate)?, &onset_strength(other, rate)?);
-    Ok(())
+/// At most `limit` recordings of a split, spread evenly.
+///
+/// # Errors
+/// If there is none.
+pub fn spread(manifest: &Manifest, split: Split, limit: usize) -> Result<Vec<&Entry>, EvaluateError> {
+    let entries: Vec<_> = manifest.of_split(split).collect();
+    if entries.is_empty() {
+        return Err(EvaluateError::Nothing("no recording of that split; hint: choose another with `--split`".into()));
+    }
+    let every = entries.len().div_ceil(limit.max(1)).max(1);
+    Ok(entries.into_iter().step_by(every).collect())
 }
 
 /// Measures a codec on `seconds` from the middle of at most `limit` recordings of a split.
@@ -89,59 +92,58 @@ pub fn reconstruction(
     mut progress: impl FnMut(usize, usize),
 ) -> Result<ReconstructionReport, EvaluateError> {
     let spec = codec.spec();
-    let entries: Vec<_> = manifest.of_split(split).collect();
-    let chosen: Vec<_> = entries.iter().step_by(entries.len().div_ceil(limit.max(1)).max(1)).collect();
-    if chosen.is_empty() {
-        return Err(EvaluateError::Nothing("no recording of that split; hint: choose another with `--split`".into()));
-    }
-    let levels = spec.streams.len();
-    let names = (0..levels).map(|l| format!("level {l}"));
-    let cuts = [4000.0, 6000.0];
-    let mut rows: Vec<ReconstructionRow> = names
-        .chain(cuts.iter().map(|c| format!("low-passed at {} kHz", c / 1000.0)))
-        .map(|name| ReconstructionRow { name, ..Default::default() })
-        .collect();
+    let chosen = spread(manifest, split, limit)?;
+    let mut counts: Vec<Vec<u64>> = spec.streams.iter().map(|s| vec![0; s.codebook_size]).collect();
+    let mut found: Vec<Found> = Vec::new();
     for (i, entry) in chosen.iter().enumerate() {
-        let offset = ((entry.duration - seconds) / 2.0).max(0.0);
-        let clip = read(&manifest.audio_path(entry), &ReadOptions::part(offset, seconds))?;
-        let clip = Clip::from_mono(resample(&clip, spec.sample_rate)?.mono(), spec.sample_rate);
-        let samples = clip.mono();
-        for (level, row) in rows.iter_mut().take(levels).enumerate() {
-            let codes = codec.encode(&samples, level)?;
-            measure(row, &clip, &codec.decode(&codes, level)?)?;
+        let excerpt = Excerpt::read(manifest, entry, seconds, spec.sample_rate)?;
+        let mut outputs = Vec::new();
+        for (level, counts) in counts.iter_mut().enumerate() {
+            let codes = codec.encode(&excerpt.samples, level)?;
+            codes.iter().filter_map(|c| counts.get_mut(*c as usize).map(|n| *n += 1)).count();
+            outputs.push((format!("level {level}"), codec.decode(&codes, level)?));
         }
-        for (cut, row) in cuts.iter().zip(rows.iter_mut().skip(levels)) {
-            measure(row, &clip, &low_pass(&clip, *cut).mono())?;
+        outputs.extend(baselines(&excerpt.samples, spec.sample_rate)?);
+        for (name, output) in outputs {
+            let fidelity = Fidelity::measure(&excerpt.samples, &output, spec.sample_rate)?;
+            found.push(Found { name, genre: excerpt.genre.clone(), fidelity });
         }
         progress(i + 1, chosen.len());
     }
-    let n = chosen.len() as f64;
-    for row in &mut rows {
-        for value in [
-            &mut row.log_mel,
-            &mut row.si_sdr,
-            &mut row.convergence,
-            &mut row.loudness,
-            &mut row.chroma,
-            &mut row.onset,
-        ] {
-            *value /= n;
+    let mut names: Vec<&str> = Vec::new();
+    for one in &found {
+        if !names.contains(&one.name.as_str()) {
+            names.push(&one.name);
         }
     }
-    Ok(ReconstructionReport { recordings: chosen.len(), rows })
+    let rows = names.into_iter().enumerate().map(|(at, name)| {
+        let mut genres: BTreeMap<String, Vec<Fidelity>> = BTreeMap::new();
+        for one in found.iter().filter(|one| one.name == name) {
+            genres.entry(one.genre.clone()).or_default().push(one.fidelity);
+        }
+        let rate = |s: &orchestrion_model::codec::StreamSpec| f64::from(spec.sample_rate) / s.hop_length as f64;
+        ReconstructionRow {
+            name: name.to_owned(),
+            all: Fidelity::mean(genres.values().flatten().copied().collect()),
+            genres: genres.into_iter().map(|(genre, all)| (genre, Fidelity::mean(all))).collect(),
+            codebook: spec.streams.get(at).map(|s| CodebookUse::of(&counts[at], rate(s))),
+        }
+    });
+    Ok(ReconstructionReport { recordings: chosen.len(), seconds, rows: rows.collect() })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+struct Found {
+    name: String,
+    genre: String,
+    fidelity: Fidelity,
+}
 
-    #[test]
-    fn a_scaled_copy_has_no_distortion_and_noise_of_equal_power_has_0_db() {
-        let x: Vec<f32> = (0..1000).map(|i| (i as f32 * 0.1).sin()).collect();
-        let double: Vec<f32> = x.iter().map(|v| v * 2.0).collect();
-        assert!(si_sdr(&x, &double) > 60.0);
-        let noisy: Vec<f32> = x.iter().enumerate().map(|(i, v)| v + (i as f32 * 0.1).cos()).collect();
-        assert!(si_sdr(&x, &noisy).abs() < 0.5, "{}", si_sdr(&x, &noisy));
-        assert!((correlation(&x, &double) - 1.0).abs() < 1e-9);
-    }
+/// The same sound by other means, with what they are called.
+fn baselines(samples: &[f32], sample_rate: u32) -> Result<Vec<(String, Vec<f32>)>, EvaluateError> {
+    let clip = Clip::from_mono(samples.to_vec(), sample_rate);
+    let cut = |cut: &f64| (format!("low-passed at {} kHz", cut / 1000.0), low_pass(&clip, *cut).mono());
+    let all: Vec<(String, Vec<f32>)> = CUTS.iter().map(cut).collect();
+    #[cfg(feature = "opus")]
+    let all = all.into_iter().chain(crate::opus::baselines(&clip)?).collect();
+    Ok(all)
 }

@@ -37,7 +37,7 @@ pub enum PageError {
         reason: String,
     },
     /// A page that exists to play something has nothing to play.
-    #[error("the page has no take; hint: sample at least one")]
+    #[error("the page has nothing to play; hint: sample or give at least one sound")]
     NoTake,
     /// A track has no sound in it.
     #[error("`{track}` has no sound; hint: give it at least one rendition")]

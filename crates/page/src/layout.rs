@@ -5,6 +5,7 @@ use crate::escape;
 const PAGE_CSS: &str = include_str!("assets/page.css");
 const PLAYER_CSS: &str = include_str!("assets/player.css");
 const CURVE_CSS: &str = include_str!("assets/curve.css");
+const REPORT_CSS: &str = include_str!("assets/report.css");
 const COPY_JS: &str = include_str!("assets/copy.js");
 const PLAYER_JS: &str = include_str!("assets/player.js");
 const CURVE_JS: &str = include_str!("assets/curve.js");
@@ -28,7 +29,7 @@ pub(crate) fn document(kind: &str, title: &str, subtitle: &str, body: &str) -> S
          <meta name=\"color-scheme\" content=\"light dark\">\n\
          <meta name=\"generator\" content=\"Orchestrion\">\n\
          <link rel=\"icon\" href=\"data:,\">\n<title>{title} · Orchestrion</title>\n\
-         <style>\n{PAGE_CSS}{PLAYER_CSS}{CURVE_CSS}</style>\n</head>\n<body>\n\
+         <style>\n{PAGE_CSS}{PLAYER_CSS}{CURVE_CSS}{REPORT_CSS}</style>\n</head>\n<body>\n\
          <header class=\"masthead\"><p class=\"brand\">{MARK}Orchestrion<span> · {kind}</span></p>\n\
          <h1>{title}</h1>\n<p class=\"subtitle\">{subtitle}</p></header>\n\
          <main>\n{body}</main>\n\

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use orchestrion_page::{
-    Chart, FrequencyLabel, LevelSound, Line, Mark, Measurements, PageError, Rendition, Row, SamplePage, Scale, Sound,
-    SoundFormat, Spectrogram, Take, Track, TrainingPage, Waveform, Word, charts_by_name,
+    Chart, FrequencyLabel, LevelSound, Line, ListeningPage, Mark, Measurements, PageError, Picture, Rendition,
+    ReportPage, Row, SamplePage, Scale, Section, Sound, SoundFormat, Spectrogram, Stimulus, Table, Take, Track,
+    TrainingPage, Trial, Waveform, Word, charts_by_name,
 };
 
 const HOSTILE: &str = "</script><script>alert(1)</script>'\"><img src=https://evil.example/x onerror=a>\u{2028}";
@@ -78,6 +79,37 @@ fn training_page(text: &str) -> TrainingPage {
     }
 }
 
+fn report_page(text: &str) -> ReportPage {
+    let words = || text.to_owned();
+    let section = Section {
+        title: words(),
+        words: words(),
+        tables: vec![Table { title: words(), columns: vec![words(), words()], rows: vec![vec![words(), words()]] }],
+        pictures: vec![Picture { caption: words(), values: spectrogram(text), range: None }],
+        command: words(),
+    };
+    ReportPage {
+        title: words(),
+        subtitle: words(),
+        facts: vec![(words(), words())],
+        sounds: training_page(text).sounds,
+        sections: vec![section],
+    }
+}
+
+fn listening_page(text: &str) -> ListeningPage {
+    let codes = || ["k1".to_owned(), "k2".to_owned()];
+    ListeningPage {
+        test: text.to_owned(),
+        scales: vec![("overall".to_owned(), text.to_owned())],
+        stimuli: codes().map(|code| Stimulus { code, sound: sound(text) }).into(),
+        trials: vec![
+            Trial::Rate { code: "k1".to_owned(), instruction: text.to_owned() },
+            Trial::Pair { codes: codes() },
+        ],
+    }
+}
+
 /// Every start tag of a page: name and attributes, in order. Fails where markup does not nest
 /// as text, attribute or raw script should.
 fn tags(page: &str) -> Vec<(String, BTreeMap<String, String>)> {
@@ -120,6 +152,8 @@ fn hostile_words_change_no_tag() {
     for (tame, hostile) in [
         (sample_page(&harmless).html().unwrap(), sample_page(HOSTILE).html().unwrap()),
         (training_page(&harmless).html().unwrap(), training_page(HOSTILE).html().unwrap()),
+        (report_page(&harmless).html().unwrap(), report_page(HOSTILE).html().unwrap()),
+        (listening_page(&harmless).html().unwrap(), listening_page(HOSTILE).html().unwrap()),
     ] {
         assert!(!hostile.contains(HOSTILE) && !hostile.contains("<img src=https"));
         let skeleton = |page: &str| -> Vec<(String, Vec<String>)> {
@@ -132,7 +166,13 @@ fn hostile_words_change_no_tag() {
 
 #[test]
 fn pages_ask_for_nothing_outside() {
-    for page in [sample_page(HOSTILE).html().unwrap(), training_page(HOSTILE).html().unwrap()] {
+    let pages = [
+        sample_page(HOSTILE).html().unwrap(),
+        training_page(HOSTILE).html().unwrap(),
+        report_page(HOSTILE).html().unwrap(),
+        listening_page(HOSTILE).html().unwrap(),
+    ];
+    for page in pages {
         for (name, attributes) in tags(&page) {
             for key in ["src", "href", "srcset", "poster", "action", "data"] {
                 if let Some(address) = attributes.get(key) {
@@ -184,6 +224,27 @@ fn training_page_lives_without_sounds_or_metrics() {
     let bare = bare.html().unwrap();
     assert!(bare.contains("No values yet") && !bare.contains("<audio"));
     assert!(charts_by_name(&[]).is_empty());
+}
+
+#[test]
+fn a_report_holds_figures_pictures_and_sounds() {
+    let page = report_page("word").html().unwrap();
+    let count = |wanted: &str| tags(&page).iter().filter(|(name, _)| name == wanted).count();
+    assert_eq!((count("table"), count("audio"), count("figure")), (1, 1, 2));
+    assert!(page.contains("<th scope=\"row\">word</th><td>word</td>"));
+    let bare = ReportPage { sounds: vec![], sections: vec![], ..report_page("word") };
+    assert!(!bare.html().unwrap().contains("<audio"));
+}
+
+#[test]
+fn a_listening_page_holds_every_sound_once_and_no_file_name() {
+    let page = ListeningPage { test: "blind".to_owned(), ..listening_page("secret system") };
+    let html = page.html().unwrap();
+    assert_eq!(html.matches("data:audio/flac;base64,AQID+g==").count(), 2);
+    let told =
+        ListeningPage { trials: vec![Trial::Pair { codes: ["k1".into(), "k2".into()] }], scales: vec![], ..page };
+    assert!(!told.html().unwrap().contains("secret system"), "file names would tell which system it is");
+    assert_eq!(ListeningPage { trials: vec![], ..told }.html(), Err(PageError::NoTake));
 }
 
 #[test]

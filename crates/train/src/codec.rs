@@ -121,7 +121,7 @@ impl CodecTask {
                 let rows: Vec<f32> = latents.swap_dims(1, 2).reshape([n * time * width]).into_data().iter().collect();
                 let candidates = level.codebook.candidates(&rows, &mut random);
                 let [size, _] = level.codebook.dims();
-                level.codebook.fill(candidates, self.objective.recipe.restart.threshold(n * time, size));
+                level.codebook.fill(candidates, self.objective.recipe.restart.first_count(n * time, size));
             }
         }
         let mut metrics = Metrics::new();

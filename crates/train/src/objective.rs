@@ -4,6 +4,7 @@ use crate::recipe::{CodecRecipe, Restart};
 use crate::trainer::Metrics;
 use burn::tensor::Tensor;
 use orchestrion_model::codec::{Bandwidth, Codebook, CodebookUpdate, EmaUpdate, Usage, VqVae, loss, perplexity};
+use std::collections::HashSet;
 
 /// Losses and their scale.
 #[derive(Debug, Clone)]
@@ -70,6 +71,14 @@ impl Objective {
                     threshold: self.recipe.restart.threshold(seen.codes.len(), size),
                     fresh: matches!(self.recipe.restart, Restart::Share(_)),
                 };
+                if self.recipe.restart == Restart::Never {
+                    // Entries that nothing chooses take their own place.
+                    let all: Vec<usize> = (0..size).collect();
+                    let entries = book.lookup(&all, [1, size]).swap_dims(1, 2).into_data();
+                    let usage = book.update(&seen.rows, &seen.codes, &entries.iter::<f32>().collect::<Vec<_>>(), &by);
+                    let used = seen.codes.iter().collect::<HashSet<_>>().len();
+                    return Usage { used, restarted: 0, ..usage };
+                }
                 book.update(&seen.rows, &seen.codes, candidates, &by)
             }
             CodebookUpdate::Gradient => {
@@ -79,5 +88,40 @@ impl Objective {
                 Usage { perplexity: perplexity(&count), used, restarted: 0, change: 0.0 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use burn::tensor::Device;
+    use orchestrion_model::codec::{LossConfig, VqVaeConfig};
+
+    #[test]
+    fn without_restarts_an_unused_entry_stays_for_good() {
+        let network: VqVaeConfig = serde_json::from_value(serde_json::json!({
+            "sample_rate": 8000, "strides": [[2]], "embedding_width": 1, "codebook_size": 3, "width": 1,
+            "resnet": { "depth": 1, "dilation_growth": 3 }, "multipliers": [1],
+        }))
+        .unwrap();
+        let recipe = CodecRecipe {
+            network,
+            crop: 2048,
+            loss: LossConfig::default(),
+            codebook: CodebookUpdate::Ema,
+            codebook_decay: 0.5,
+            restart: Restart::Never,
+        };
+        let objective = Objective { recipe, bandwidth: Bandwidth { l1: 1.0, l2: 1.0, spectral: 1.0 } };
+        let mut book = Codebook::init(3, 1, &Device::flex());
+        book.fill(vec![0.0, 1.0, 9.0], objective.recipe.restart.first_count(4, 3));
+        let seen = Seen { rows: vec![0.2, 0.2, 1.1, 1.1], codes: vec![0, 0, 1, 1] };
+        for _ in 0..300 {
+            let usage = objective.learn(&mut book, &seen, &[5.0, 6.0, 7.0]);
+            assert_eq!((usage.used, usage.restarted), (2, 0));
+        }
+        let entries: Vec<f32> = book.lookup(&[0, 1, 2], [1, 3]).into_data().iter().collect();
+        assert!((entries[0] - 0.2).abs() < 1e-5 && (entries[1] - 1.1).abs() < 1e-5 && entries[2] == 9.0, "{entries:?}");
     }
 }

@@ -72,6 +72,8 @@ pub enum Restart {
     Count(f32),
     /// Below this fraction of an even share of the batch: fit for small batches.
     Share(f32),
+    /// Never: an entry that nothing chooses stays where it is. For comparison.
+    Never,
 }
 
 impl Default for Restart {
@@ -81,13 +83,19 @@ impl Default for Restart {
 }
 
 impl Restart {
-    /// Threshold on the moving count, which is also what entries start with, for a codebook of `size` and batches of
-    /// `tokens`.
+    /// Threshold on the moving count, for a codebook of `size` and batches of `tokens`.
     pub(crate) fn threshold(self, tokens: usize, size: usize) -> f32 {
         match self {
             Self::Count(count) => count,
             Self::Share(share) => share * tokens as f32 / size.max(1) as f32,
+            // Below it, sums and counts are too small to be divided.
+            Self::Never => 1e-20,
         }
+    }
+
+    /// What the count of an entry starts with: the threshold, or one latent where there is none.
+    pub(crate) fn first_count(self, tokens: usize, size: usize) -> f32 {
+        if self == Self::Never { 1.0 } else { self.threshold(tokens, size) }
     }
 }
 

@@ -256,7 +256,7 @@ fn new_seed() -> u64 {
 }
 
 /// What the model says about itself.
-fn defaults(request: &mut SampleRequest, config: &ModelConfig) {
+pub fn defaults(request: &mut SampleRequest, config: &ModelConfig) {
     let sampling = &config.sampling;
     for (level, settings) in request.sampling.iter_mut().enumerate() {
         if let Some(t) = sampling.temperature.get(level) {

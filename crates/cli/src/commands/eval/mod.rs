@@ -1,10 +1,22 @@
 //! `orchestrion eval`.
 
+mod compare;
+mod corpus;
+mod distance;
+#[cfg(feature = "fingerprint")]
+mod fingerprint;
+mod listen;
+mod memory;
+mod report;
+mod sounds;
+mod structure;
+mod takes;
+
 use crate::failure::Failure;
 use crate::model::{DeviceChoice, ModelChoice, Weights};
 use crate::progress::Meter;
 use orchestrion_data::{Manifest, Split, TokenCache};
-use orchestrion_evaluate::{Scores, likelihood, reconstruction};
+use orchestrion_evaluate::{Fidelity, Scores, likelihood, reconstruction};
 use orchestrion_model::prior::PriorDecoder;
 use std::path::PathBuf;
 
@@ -15,6 +27,21 @@ pub enum Verb {
     Reconstruction(ReconstructionArguments),
     /// Bits a token of a prior on held-out tokens
     Likelihood(LikelihoodArguments),
+    /// How far sets of songs are from a reference, by what the codec hears
+    Distance(distance::Arguments),
+    /// Whether songs are copied from the training set, and whether the model knows it by heart
+    Memory(memory::Arguments),
+    /// Whether songs hold a stretch of the very sound of recordings
+    #[cfg(feature = "fingerprint")]
+    Fingerprint(fingerprint::Arguments),
+    /// Whether songs go somewhere, come back, and differ from each other
+    Structure(structure::Arguments),
+    /// Make a blind listening test, or put together what people said
+    Listen(listen::Arguments),
+    /// Everything about a model on one page
+    Report(report::Arguments),
+    /// What changed from one report to another
+    Compare(compare::Arguments),
 }
 
 /// Parts of a data set.
@@ -55,6 +82,9 @@ pub struct ReconstructionArguments {
     /// Most recordings
     #[arg(long, default_value_t = 100)]
     limit: usize,
+    /// Tell every genre's figures too
+    #[arg(long)]
+    genres: bool,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -92,6 +122,14 @@ pub struct LikelihoodArguments {
 /// Runs a verb.
 pub fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
+        Verb::Distance(a) => distance::run(a)?,
+        Verb::Memory(a) => memory::run(a)?,
+        #[cfg(feature = "fingerprint")]
+        Verb::Fingerprint(a) => fingerprint::run(&a)?,
+        Verb::Structure(a) => structure::run(a)?,
+        Verb::Listen(a) => listen::run(&a)?,
+        Verb::Report(a) => report::run(a)?,
+        Verb::Compare(a) => compare::run(&a)?,
         Verb::Reconstruction(a) => {
             let codec = a.model.open()?.codec(&a.device.open()?)?;
             let manifest = Manifest::read(&a.data)?;
@@ -105,14 +143,33 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
             }
             println!("{} recordings, means", report.recordings);
             println!(
-                "{:<24} {:>8} {:>8} {:>12} {:>8} {:>8} {:>6}",
-                "", "log-mel", "SI-SDR", "convergence", "loudness", "chroma", "onset"
+                "{:<24} {:>8} {:>8} {:>8} {:>12} {:>8} {:>8} {:>6}",
+                "", "log-mel", "STFT", "SI-SDR", "convergence", "loudness", "chroma", "onset"
             );
-            for row in &report.rows {
+            let line = |name: &str, f: &Fidelity| {
                 println!(
-                    "{:<24} {:>8.3} {:>8.2} {:>12.3} {:>8.2} {:>8.3} {:>6.3}",
-                    row.name, row.log_mel, row.si_sdr, row.convergence, row.loudness, row.chroma, row.onset
+                    "{name:<24} {:>8.3} {:>8.3} {:>8.2} {:>12.3} {:>8.2} {:>8.3} {:>6.3}",
+                    f.log_mel, f.stft, f.si_sdr, f.convergence, f.loudness, f.chroma, f.onset
                 );
+            };
+            for row in &report.rows {
+                line(&row.name, &row.all);
+                if a.genres {
+                    row.genres.iter().for_each(|(genre, f)| line(&format!("  {genre}"), f));
+                }
+            }
+            for row in &report.rows {
+                if let Some(c) = &row.codebook {
+                    println!(
+                        "{:<24} {:.0} bit/s, entropy {:.2} bits a token, perplexity {:.0}, {:.0} % of entries used, efficiency {:.3}",
+                        row.name,
+                        c.bit_rate,
+                        c.entropy,
+                        c.perplexity,
+                        100.0 * c.used,
+                        c.efficiency
+                    );
+                }
             }
         }
         Verb::Likelihood(a) => {
@@ -131,8 +188,14 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
             let line = |name: &str, bits: f64, ci: f64| println!("{name:<24} {bits:>7.3} ± {ci:.3} bits a token");
             line("prior", report.bits, report.interval);
             line("labels of another track", report.shuffled_labels, report.shuffled_interval);
-            println!("{:<24} {:>7.3} bits a token", "bigram of training", report.bigram);
-            println!("{:<24} {:>7.3} bits a token", "unigram of training", report.unigram);
+            line("no labels", report.no_labels, report.no_labels_interval);
+            line("bigram of training", report.bigram, report.bigram_interval);
+            line("unigram of training", report.unigram, report.unigram_interval);
+            line("compressor (DEFLATE)", report.compressor, report.compressor_interval);
+            let list =
+                |all: &mut dyn Iterator<Item = f64>| all.map(|b| format!("{b:.2}")).collect::<Vec<_>>().join(" ");
+            println!("by place in the window   {}", list(&mut report.by_position.iter().copied()));
+            println!("by time in the song      {}", list(&mut report.by_time.iter().map(|t| t.bits)));
         }
     }
     Ok(())
