@@ -20,9 +20,23 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the data set")
     parser.add_argument("--hours", type=float, default=30.0, help="length of the whole set, recordings included")
-    parser.add_argument("--recordings", nargs="*", default=list(RECORDED), choices=RECORDED, metavar="PACKAGE", help="Debian packages of recordings; none after the option: rendered scores only")
+    parser.add_argument(
+        "--recordings",
+        nargs="*",
+        default=list(RECORDED),
+        choices=RECORDED,
+        metavar="PACKAGE",
+        help="Debian packages of recordings; none after the option: rendered scores only",
+    )
     parser.add_argument("--chorale-share", type=float, default=0.2, help="part of the rendered hours that is chorales")
-    parser.add_argument("--keys", type=int, nargs="+", default=[-1, 0, 1, 2, 3], metavar="SHARPS", help="key signatures in sharps (flats negative); a score goes to the nearest one first, to the next nearest when it is played again")
+    parser.add_argument(
+        "--keys",
+        type=int,
+        nargs="+",
+        default=[-1, 0, 1, 2, 3],
+        metavar="SHARPS",
+        help="key signatures in sharps (flats negative); a score goes to the nearest one first, to the next nearest when it is played again",
+    )
     parser.add_argument("--sample-rate", type=int, default=22050, help="hertz")
     parser.add_argument("--jobs", type=int, default=2, help="tracks made at a time")
     parser.add_argument("--cache", type=Path, help="folder for what is fetched (default: cache beside --out)")
