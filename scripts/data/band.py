@@ -1,8 +1,9 @@
 """Who plays, and what: tunes and chorales -> events for the synthesizer.
 
-A band is an *artist* of the data set. It has a fixed sound (lead, bass, chords, percussion) and plays all of the dance
-kinds, so artist and genre are independent labels. The chords are found by a small harmoniser: the triad of the key that
-covers most of the melody's time.
+A band is an *artist* of the data set. It has a fixed sound (lead, bass, chords, percussion) and plays all kinds of scores,
+so artist and genre are independent labels. The chords of a dance are found by a small harmoniser: the triad of the key
+that covers most of the melody's time. A dance begins with two bars without the tune and ends with a held chord; a chorale
+begins with its first note.
 """
 
 import random
@@ -13,6 +14,7 @@ MELODY, BASS, CHORDS, PERCUSSION = 0, 1, 2, 9
 # Beats a minute. A bar of a reel or hornpipe has 4 beats, a bar of a jig 3.
 TEMPO = dict(reel=200, hornpipe=152, jig=160, chorale=84)
 BAR = dict(reel=4, hornpipe=4, jig=3)
+VAMP = 2  # bars of a dance before its tune
 KICK, STICK, SHAKER, LOW_DRUM, HIGH_DRUM = 36, 37, 70, 64, 63
 
 
@@ -48,13 +50,12 @@ BANDS = (
     Band("Banjo Band", lead=105, percussion="shaker"),
     Band("Flute Band", lead=73, bass=45, chords=46, broken=True, percussion="frame drum"),
 )
-CHOIRS = (Band("Church Organ", lead=19), Band("String Choir", lead=48))
 
 
-def transposition(sharps, keys):
-    """Semitones (-6..5), as few as possible, that carry a key signature to one of `keys`, and that key."""
+def transposition(sharps, keys, turn):
+    """Semitones (-6..5) that carry a key signature to one of `keys`, the nearest first, and that key."""
     moves = [((7 * (key - sharps) + 6) % 12 - 6, key) for key in keys]
-    return min(moves, key=lambda m: abs(m[0]))
+    return sorted(moves, key=lambda m: (abs(m[0]), m))[turn % len(moves)]
 
 
 def triads(tonic):
@@ -113,12 +114,14 @@ def beat(band, start, half, jig, rng):
     return [(start + i * step, step * 0.8, p, PERCUSSION, v + rng.randint(-5, 5)) for i, p, v in hits]
 
 
-def play_tune(tune, band, keys, seed):
-    """Events of a tune played once through with a closing chord; -> (events, length in beats)."""
+def play_tune(tune, band, shift, sharps, seed):
+    """Events of a tune played once through, moved by `shift` semitones into the key of so many `sharps`, with two bars
+    before it and a closing chord; -> (events, length in beats)."""
     rng = random.Random(seed)
-    shift, sharps = transposition(tune.sharps, keys)
     jig, full = tune.rhythm == "jig", float(tune.full)
-    melody, downbeats, now = [], [], 0.0
+    pickup = float(tune.bars[0].length) % full
+    now = VAMP * full - pickup
+    melody, downbeats = [], [i * full for i in range(VAMP)]
     for i, bar in enumerate(tune.bars):
         if bar.length == tune.full or (i > 0 and bar.length > tune.full / 2):
             downbeats.append(now)
@@ -133,6 +136,7 @@ def play_tune(tune, band, keys, seed):
         strong = abs((o - downbeats[0]) / (full / 2) % 1) < 1e-6
         events.append((o, d * 0.95, p, MELODY, (104 if strong else 90) + rng.randint(-5, 5)))
     half = full / 2
+    at_rest = triad_over([(0, 1, home)], 0, 1, sharps, home)
     for start in downbeats:
         spans = [(start, start + full)] * 2 if jig else [(start, start + half), (start + half, start + full)]
         before = None
@@ -140,18 +144,22 @@ def play_tune(tune, band, keys, seed):
             at = start + k * half
             if at >= close - 1e-6:
                 break
-            tones = triad_over(melody, a, b, sharps, home)
+            tones = triad_over(melody, a, b, sharps, home) if start >= VAMP * full else at_rest
             events += accompany(band, at, half, jig, tones, before == tones, rng)
             events += beat(band, at, half, jig, rng)
             before = tones
-    final = triad_over([(0, 1, home)], 0, 1, sharps, home)
-    events.append((close, full, place(final[:1], 36)[0], BASS, 88))
-    events += [(close, full, p, CHORDS, 66) for p in place(final, 52)]
+    events.append((close, full, place(at_rest[:1], 36)[0], BASS, 88))
+    events += [(close, full, p, CHORDS, 66) for p in place(at_rest, 52)]
     return events, close + full
 
 
-def play_chorale(chorale, keys):
-    """Events of a chorale, all voices on one instrument; -> (events, length in crotchets)."""
-    shift, _ = transposition(chorale.sharps, keys)
-    events = [(o, d * 0.98, p + shift, MELODY, 80) for o, d, p in chorale.notes]
-    return events, max(o + d for o, d, _ in chorale.notes)
+def play_chorale(chorale, shift, seed):
+    """Events of a chorale moved by `shift` semitones: lead, two inner voices, bass; -> (events, length in crotchets)."""
+    rng = random.Random(seed)
+    parts = [(MELODY, 92), (CHORDS, 78), (CHORDS, 78), (BASS, 84)]
+    events = [
+        (onset, length * 0.98, pitch + shift, channel, loud + rng.randint(-5, 5))
+        for (channel, loud), voice in zip(parts, chorale.voices, strict=True)
+        for onset, length, pitch in voice
+    ]
+    return events, max(onset + length for voice in chorale.voices for onset, length, _ in voice)

@@ -15,12 +15,15 @@ class Unreadable(Exception):
 
 @dataclass
 class Chorale:
-    """`notes` is a list of `(onset, length, midi pitch)` in crotchets, all four voices; `soprano` the tune's pitches."""
+    """`voices` is four lists of `(onset, length, midi pitch)` in crotchets, soprano first."""
 
     title: str
     sharps: int
-    notes: list
-    soprano: list
+    voices: list
+
+    def melody(self):
+        """Pitches of the soprano."""
+        return [p for _, _, p in self.voices[0]]
 
 
 def root_of(path):
@@ -106,7 +109,7 @@ def read(path):
     def warped(time):  # what ends at a fermata is held, what begins there waits
         return time + HELD * sum(h <= time for h in held)
 
-    notes = [(float(warped(o)), float(warped(o + d) - warped(o)), p) for ns, _, _ in voices for o, d, p in ns]
+    notes = [[(float(warped(o)), float(warped(o + d) - warped(o)), p) for o, d, p in ns] for ns, _, _ in voices]
     sharps = int(root.findtext(".//fifths", "0"))
     title = path.stem.replace("bwv", "BWV ", 1)
-    return Chorale(title, sharps, notes, [p for _, _, p in voices[0][0]])
+    return Chorale(title, sharps, notes)

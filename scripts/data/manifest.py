@@ -34,8 +34,9 @@ def write(path, text):
 
 
 def row(track, out):
-    """One line of the manifest; `duration` in seconds is that of the file."""
+    """One line of the manifest; `duration` in seconds is that of the file, `midi` the notes of a rendered score."""
     info = soundfile.info(out / track.path())
+    own = dict(weight=tracks.RECORDED_WEIGHT) if track.player is None else dict(midi=track.path().with_suffix(".mid").as_posix())
     return dict(
         path=track.path().as_posix(),
         duration=round(info.frames / info.samplerate, 4),
@@ -46,6 +47,7 @@ def row(track, out):
         split=track.split,
         licence=track.licence,
         attribution=track.attribution,
+        **own,
     )
 
 
@@ -55,18 +57,14 @@ def write_manifest(made, out):
     return rows
 
 
-def write_attribution(rows, licence_files, out):
-    """Credits; `licence_files` maps a Debian package to the copyright file it came with."""
+def write_attribution(rows, out):
+    """Whom to name for what is in the folder."""
     recorded = [r for r in rows if r["licence"] in tracks.LINKS]
     text = "Attribution of the recordings and scores in this folder\n\n"
     if recorded:
         text += f"Recordings\n----------\n{CHANGES}\n\n"
         text += "".join(f'"{r["title"]}" by {r["attribution"]}\n' for r in recorded) + "\n"
     text += SCORES
-    for package, file in licence_files.items():
-        if package == "fretsonfire-songs-sectoid":  # MIT asks for its notice in every copy
-            text += f"\nNotice of {package} (songs under MIT; the lines on packaging do not concern the songs)\n\n"
-            text += file.read_text(encoding="utf-8", errors="replace")
     write(out / "ATTRIBUTION.txt", text)
 
 

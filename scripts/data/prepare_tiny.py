@@ -13,16 +13,30 @@ from pathlib import Path
 
 import fetch
 
-RECORDED = ("fretsonfire-songs-sectoid", "ufoai-music", "naev-data")
+RECORDED = ("ufoai-music", "naev-data")
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the data set")
-    parser.add_argument("--hours", type=float, default=12.0, help="length of the whole set, recordings included")
-    parser.add_argument("--recordings", nargs="*", default=list(RECORDED), choices=RECORDED, metavar="PACKAGE", help="Debian packages of recordings; none after the option: rendered scores only")
+    parser.add_argument("--hours", type=float, default=30.0, help="length of the whole set, recordings included")
+    parser.add_argument(
+        "--recordings",
+        nargs="*",
+        default=list(RECORDED),
+        choices=RECORDED,
+        metavar="PACKAGE",
+        help="Debian packages of recordings; none after the option: rendered scores only",
+    )
     parser.add_argument("--chorale-share", type=float, default=0.2, help="part of the rendered hours that is chorales")
-    parser.add_argument("--keys", type=int, nargs="+", default=[1, 2], metavar="SHARPS", help="key signatures in sharps (flats negative); a score goes to the nearest one")
+    parser.add_argument(
+        "--keys",
+        type=int,
+        nargs="+",
+        default=[-1, 0, 1, 2, 3],
+        metavar="SHARPS",
+        help="key signatures in sharps (flats negative); a score goes to the nearest one first, to the next nearest when it is played again",
+    )
     parser.add_argument("--sample-rate", type=int, default=22050, help="hertz")
     parser.add_argument("--jobs", type=int, default=2, help="tracks made at a time")
     parser.add_argument("--cache", type=Path, help="folder for what is fetched (default: cache beside --out)")
@@ -44,9 +58,9 @@ def work(job):
     """One track in a worker: nothing, or why it could not be made."""
     import tracks
 
-    track, keys, soundfont, rate, path = job
+    track, soundfont, rate, path = job
     try:
-        tracks.make(track, keys, soundfont, rate, path)
+        tracks.make(track, soundfont, rate, path)
         return track, None
     except Exception as e:  # one damaged file must not end a long run; it is reported and counted
         return track, f"{type(e).__name__}: {e}"
@@ -54,7 +68,7 @@ def work(job):
 
 def make_all(todo, given, soundfont):
     """Make the tracks that are not there yet; returns those that failed."""
-    jobs = [(t, given.keys, soundfont, given.sample_rate, given.out / t.path()) for t in todo]
+    jobs = [(t, soundfont, given.sample_rate, given.out / t.path()) for t in todo]
     jobs = [j for j in jobs if not j[-1].exists()]
     print(f"{len(todo)} tracks, {len(todo) - len(jobs)} already there", file=sys.stderr)
     failed, begun = [], time.monotonic()
@@ -91,8 +105,7 @@ def main():
 
     failed = make_all(todo, given, soundfont)
     rows = manifest.write_manifest([t for t in todo if t not in failed], given.out)
-    licences = {p: folder / "usr/share/doc" / p / "copyright" for p, folder in packages.items()}
-    manifest.write_attribution(rows, licences, given.out)
+    manifest.write_attribution(rows, given.out)
     print(manifest.table(rows))
     if len(failed) > len(todo) // 100:
         raise fetch.Missing(f"{len(failed)} of {len(todo)} tracks could not be made; hint: the lines above say why")

@@ -22,8 +22,9 @@ class RenderError(Exception):
     """The synthesizer or a decoder gave no sound."""
 
 
-def write_midi(events, channels, tempo, path):
-    """`tempo` in beats a minute; pitches outside of the piano's range are moved in by octaves."""
+def write_midi(events, channels, tempo, path, cut=0.0):
+    """`tempo` in beats a minute; pitches outside of the piano's range are moved in by octaves; `cut` seconds are taken off
+    the beginning."""
     track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=round(6e7 / tempo))])
     for channel, (program, volume) in channels.items():
         track.append(mido.Message("program_change", channel=channel, program=program))
@@ -34,7 +35,7 @@ def write_midi(events, channels, tempo, path):
             pitch += 12
         while pitch > 108:
             pitch -= 12
-        start, end = round(onset * TICKS), round((onset + length) * TICKS)
+        start, end = (max(0, round((beat - cut * tempo / 60) * TICKS)) for beat in (onset, onset + length))
         queue.append((start, 1, channel, pitch, min(127, max(1, velocity))))
         queue.append((max(start + 1, end - 1), 0, channel, pitch, 0))
     now = 0
@@ -87,19 +88,25 @@ def level(samples):
 
 
 def trim(samples, rate):
-    """Cut silence at both ends, and fade the last 50 ms so that the cut is not heard."""
+    """Cut silence at both ends, and fade the last 50 ms so that the cut is not heard; -> (samples, seconds cut before)."""
     loud = np.flatnonzero(np.abs(samples) > SILENCE)
     if len(loud) == 0:
         raise RenderError("only silence")
-    samples = samples[max(0, loud[0] - rate // 50) : loud[-1] + rate // 20].copy()
+    first = max(0, loud[0] - rate // 50)
+    samples = samples[first : loud[-1] + rate // 20].copy()
     fade = min(len(samples), rate // 20)
     samples[-fade:] *= np.linspace(1.0, 0.0, fade, dtype=samples.dtype)
-    return samples
+    return samples, first / rate
+
+
+def finished(samples, rate):
+    """Levelled and trimmed; -> (samples, seconds cut at the beginning)."""
+    samples, cut = trim(level(without_offset(samples, rate)), rate)
+    return level(samples), cut
 
 
 def save(samples, rate, path):
-    """Level, trim and write a FLAC file, whole or not at all."""
-    samples = level(trim(level(without_offset(samples, rate)), rate))
+    """Write a FLAC file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     with open(part, "wb") as file:

@@ -1,8 +1,8 @@
 """Which tracks the data set has: rendered scores and recordings, their labels, splits and licences.
 
-A track is a plain description; `make` turns it into a FLAC file. The split of a score is a hash of how its melody begins,
-so that neither another title of the same tune nor another band playing it is in two splits; recordings have their split
-in `recordings.jsonl`, by whole track.
+A track is a plain description; `make` turns it into a FLAC file, and the notes of a score into a MIDI file beside it. The
+split of a score is a hash of its family, so that neither another title of the same tune nor another band playing it is in
+two splits; recordings have their split in `recordings.jsonl`, by whole track.
 """
 
 import hashlib
@@ -10,25 +10,29 @@ import json
 import re
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import band
 import chorale
 import render
 import tune
+from families import families
 
 RECORDINGS = Path(__file__).with_name("recordings.jsonl")
-VERSION = "2"  # change when the same score would sound different: it is part of a file's name
-LINKS = {"MIT": "https://opensource.org/license/mit", "CC-BY-3.0": "https://creativecommons.org/licenses/by/3.0/"}
+VERSION = "3"  # change when the same score would sound different: it is part of a file's name
+LINKS = {"CC-BY-3.0": "https://creativecommons.org/licenses/by/3.0/"}
 SCORE_LICENCE = "public domain (composition); MIT (FluidR3 GM soundfont)"
 SHARE_TEST, SHARE_VALID = 0.05, 0.05
-TEMPO_SPREAD = 0.08
-OPENING = 20  # intervals that identify a melody
+TURNS = 20  # renderings of a score, at most
+TEMPO_SPREAD = 0.12
+RECORDED_WEIGHT = 3.0  # how often a second of a recording is drawn: there are few
 
 
 @dataclass
 class Track:
-    """`source` is a `Tune`, a `Chorale`, or the list of a recording's files; `seconds` is an estimate."""
+    """`source` is a `Tune`, a `Chorale`, or the list of a recording's files; `seconds` is an estimate; `tempo` is in beats a
+    minute, `shift` in semitones, and `sharps` the key that the score is played in."""
 
     artist: str
     genre: str
@@ -41,6 +45,8 @@ class Track:
     identity: str
     player: object = None
     tempo: float = 0.0
+    shift: int = 0
+    sharps: int = 0
 
     def path(self):
         """File name below the output folder; it changes when the sound would."""
@@ -57,73 +63,70 @@ def fraction(text):
     return int(digest(text)[:12], 16) / 16**12
 
 
-def split_of(opening):
-    place = fraction("split:" + opening)
+def split_of(family):
+    place = fraction("split:" + family)
     return "test" if place < SHARE_TEST else "valid" if place < SHARE_TEST + SHARE_VALID else "train"
 
 
-def opening_of(pitches):
-    """The first intervals of a melody as a text: the same in every key."""
-    return ",".join(str(b - a) for a, b in zip(pitches, pitches[1:OPENING], strict=False))
+def score_track(score, family, genre, turn, place, keys, attribution):
+    """The rendering number `turn` of a score that stands at `place`: band, key and tempo change from turn to turn."""
+    player = band.BANDS[(place + turn) % len(band.BANDS)]
+    shift, sharps = band.transposition(score.sharps, keys, turn)
+    tempo = band.TEMPO[genre] * (1 - TEMPO_SPREAD + 2 * TEMPO_SPREAD * fraction(f"tempo:{score.title}{player.name}{shift}"))
+    identity = f"{VERSION}|{player}|{shift}|{tempo:.3f}|{score}"
+    track = Track(player.name, genre, score.title, split_of(family), SCORE_LICENCE, attribution, 0.0, score, identity, player, tempo, shift, sharps)
+    track.seconds = arranged(track)[1] * 60 / tempo
+    return track
 
 
-def score_track(score, opening, genre, player, keys, attribution):
-    tempo = band.TEMPO[genre] * (1 - TEMPO_SPREAD + 2 * TEMPO_SPREAD * fraction("tempo:" + score.title + player.name))
-    identity = f"{VERSION}|{player}|{keys}|{tempo:.3f}|{score}"
-    length = arranged(score, player, keys, identity)[1]
-    return Track(player.name, genre, score.title, split_of(opening), SCORE_LICENCE, attribution, length * 60 / tempo, score, identity, player, tempo)
+def arranged(track):
+    """Events of a rendered track and their length in beats."""
+    if isinstance(track.source, tune.Tune):
+        return band.play_tune(track.source, track.player, track.shift, track.sharps, track.identity)
+    return band.play_chorale(track.source, track.shift, track.identity)
 
 
-def arranged(score, player, keys, seed):
-    if isinstance(score, tune.Tune):
-        return band.play_tune(score, player, keys, seed)
-    return band.play_chorale(score, keys)
+def scores(folder, pattern, read, unreadable):
+    """The scores of a folder that can be read, in a fixed random order."""
+    for path in sorted(folder.glob(pattern), key=lambda p: fraction(p.name)):
+        try:
+            yield read(path)
+        except unreadable:
+            continue
 
 
 def tunes(folder):
-    """`{genre: [(tune, opening)]}` in a fixed random order; a second copy of a tune is left out."""
-    found = {genre: [] for genre in band.BAR}
-    seen = set()
-    for path in sorted(folder.glob("*.abc"), key=lambda p: fraction(p.name)):
-        try:
-            score = tune.read(path)
-        except tune.Unreadable:
-            continue
-        if band.BAR.get(score.rhythm) != score.full:
-            continue
-        opening = opening_of([p for bar in score.bars if bar.length == score.full for _, _, p in bar.notes])
-        if (score.rhythm, opening) not in seen and (score.rhythm, score.title) not in seen:
-            seen |= {(score.rhythm, opening), (score.rhythm, score.title)}
-            found[score.rhythm].append((score, opening))
-    return found
+    """`{genre: [(tune, family)]}`; a second copy of a tune is left out."""
+    found, seen = [], set()
+    for score in scores(folder, "*.abc", tune.read, tune.Unreadable):
+        melody = [p for bar in score.bars for _, _, p in bar.notes]
+        signs = {(score.rhythm, score.title), (score.rhythm, *(b - a for a, b in pairwise(melody)))}
+        if band.BAR.get(score.rhythm) == score.full and not signs & seen:
+            seen |= signs
+            found.append((score, melody))
+    named = families([(score.title, melody) for score, melody in found])
+    return {genre: [(s, f) for (s, _), f in zip(found, named, strict=True) if s.rhythm == genre] for genre in band.BAR}
 
 
 def dance_tracks(folder, keys):
-    """Every tune once, bands and genres in turn; then every tune again by the next band, and so on."""
+    """Every tune once, bands and genres in turn; then every tune again by the next band in another key, and so on."""
     found = tunes(folder)
-    for turn in range(len(band.BANDS)):
+    for turn in range(TURNS):
         for i in range(max(map(len, found.values()))):
-            for genre, scores in found.items():
-                if i < len(scores):
-                    score, opening = scores[i]
-                    player = band.BANDS[(i + turn) % len(band.BANDS)]
+            for genre, tuned in found.items():
+                if i < len(tuned):
+                    score, family = tuned[i]
                     credit = f"traditional, from Ryan's Mammoth Collection (1883); ABC transcription: {score.transcriber}"
-                    yield score_track(score, opening, genre, player, keys, credit)
+                    yield score_track(score, family, genre, turn, i, keys, credit)
 
 
 def chorale_tracks(folder, keys):
-    """Every chorale once, choirs in turn; then every chorale again by the next choir."""
-    scores = []
-    for path in sorted(folder.glob("*.mxl"), key=lambda p: fraction(p.name)):
-        try:
-            score = chorale.read(path)
-        except chorale.Unreadable:
-            continue
-        scores.append((score, "chorale:" + opening_of(score.soprano[:12])))
-    for turn in range(len(band.CHOIRS)):
-        for i, (score, opening) in enumerate(scores):
-            player = band.CHOIRS[(i + turn) % len(band.CHOIRS)]
-            yield score_track(score, opening, "chorale", player, keys, "Johann Sebastian Bach; encoding: music21 corpus")
+    """Every chorale once, bands in turn; then every chorale again by the next band in another key, and so on."""
+    found = list(scores(folder, "*.mxl", chorale.read, chorale.Unreadable))
+    named = families([(score.title, score.melody()) for score in found])
+    for turn in range(TURNS):
+        for i, (score, family) in enumerate(zip(found, named, strict=True)):
+            yield score_track(score, "chorale:" + family, "chorale", turn, i, keys, "Johann Sebastian Bach; encoding: music21 corpus")
 
 
 def recordings(packages):
@@ -155,11 +158,15 @@ def until(tracks, seconds):
     return out
 
 
-def make(track, keys, soundfont, rate, path):
-    """Render or decode a track into the FLAC file `path`."""
+def make(track, soundfont, rate, path):
+    """Render or decode a track into the FLAC file `path`; the notes of a score go beside it, in the time of the sound."""
     if isinstance(track.source, list):
-        samples = render.decode(track.source, rate)
+        samples, _ = render.finished(render.decode(track.source, rate), rate)
     else:
-        events, end = arranged(track.source, track.player, keys, track.identity)
-        samples = render.synthesize(events, track.player.channels(), track.tempo, end, soundfont, rate)
+        events, end = arranged(track)
+        channels = track.player.channels()
+        sound = render.synthesize(events, channels, track.tempo, end, soundfont, rate)
+        samples, cut = render.finished(sound, rate)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        render.write_midi(events, channels, track.tempo, path.with_suffix(".mid"), cut)
     render.save(samples, rate, path)
