@@ -30,12 +30,13 @@ fn an_ablation_changes_one_thing_of_its_base() {
         }
     };
     let (base, steps) = codec("base");
-    let changes: [(&str, &dyn Fn(&mut CodecRecipe)); 5] = [
-        ("hops-short", &|c| c.network.strides = vec![vec![4, 4, 2], vec![2], vec![2]]),
-        ("hops-long", &|c| c.network.strides = vec![vec![8, 4, 4], vec![2], vec![2]]),
-        ("no-spectral-loss", &|c| c.loss.multispectral = 0.0),
-        ("no-restarts", &|c| c.restart = Restart::Never),
-        ("gradient-codebook", &|c| c.codebook = orchestrion_model::codec::CodebookUpdate::Gradient),
+    type Change = fn(&mut CodecRecipe);
+    let changes: [(&str, Change); 5] = [
+        ("hops-short", |c| c.network.strides = vec![vec![4, 4, 2], vec![2], vec![2]]),
+        ("hops-long", |c| c.network.strides = vec![vec![8, 4, 4], vec![2], vec![2]]),
+        ("no-spectral-loss", |c| c.loss.multispectral = 0.0),
+        ("no-restarts", |c| c.restart = Restart::Never),
+        ("gradient-codebook", |c| c.codebook = orchestrion_model::codec::CodebookUpdate::Gradient),
     ];
     assert_eq!(all.len(), 1 + changes.len());
     for (name, change) in changes {
