@@ -2,6 +2,7 @@
 
 mod commands;
 mod failure;
+mod manifest;
 mod model;
 mod progress;
 

@@ -1,5 +1,6 @@
 //! What can go wrong with tokens and data sets.
 
+use crate::Holder;
 use std::path::{Path, PathBuf};
 
 /// Error of this crate. Every message is one line, names the thing at fault and ends with a hint.
@@ -36,6 +37,14 @@ pub enum DataError {
         limit: u64,
         /// What to do.
         hint: &'static str,
+    },
+    /// Another program works on it.
+    #[error("`{}` is in use by {holder}; hint: wait for it or stop it", path.display())]
+    Locked {
+        /// The file or folder.
+        path: PathBuf,
+        /// Who holds it.
+        holder: Holder,
     },
     /// A sound file could not be decoded or resampled.
     #[error("{0}")]

@@ -31,6 +31,22 @@ pub enum TrainError {
         /// What is wrong.
         what: String,
     },
+    /// A checkpoint that is not as it was written.
+    #[error("checkpoint `{}` is damaged: {what}; hint: take it from a copy, or remove it to start anew", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// A run was to be written to a folder that holds something else.
+    #[error("`{}` holds `{name}` and no run; hint: name a new folder with `--out`", path.display())]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// One of the things in it.
+        name: String,
+    },
     /// The loss or its gradient stayed infinite or undefined.
     #[error(
         "step {step}: {count} steps in a row had no finite gradient; hint: lower `optimizer.lr`; the last good state is kept"

@@ -195,6 +195,12 @@ pub struct RunRecipe {
     /// Batches of an evaluation.
     #[serde(default = "default_evaluation")]
     pub evaluation_batches: usize,
+    /// Whether the model with the best held-out value is kept in the folder `best` of the run.
+    #[serde(default = "yes")]
+    pub keep_best: bool,
+    /// Whether metrics also go to event files, which TensorBoard reads.
+    #[serde(default)]
+    pub tensorboard: bool,
 }
 
 fn yes() -> bool {
@@ -317,6 +323,8 @@ impl Recipe {
         recipe.run.log_every = 0;
         recipe.run.save_every = 0;
         recipe.run.evaluation_batches = 0;
+        recipe.run.keep_best = true;
+        recipe.run.tensorboard = false;
         recipe.data.memory_mb = 0;
         recipe
     }

@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::model::{DeviceChoice, ModelChoice};
 use crate::progress::Meter;
-use orchestrion_data::{Manifest, Split, TokenCache};
+use orchestrion_data::{Split, TokenCache};
 use orchestrion_evaluate::{likelihood, reconstruction};
 use std::path::PathBuf;
 
@@ -90,7 +90,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Reconstruction(a) => {
             let codec = a.model.open()?.codec(&a.device.open()?)?;
-            let manifest = Manifest::read(&a.data)?;
+            let manifest = crate::manifest::open(&a.data)?;
             let mut meter: Option<Meter> = None;
             let report = reconstruction(&codec, &manifest, a.split.into(), a.seconds, a.limit, |done, all| {
                 meter.get_or_insert_with(|| Meter::new("reconstruction", 0, all as u64)).set(done as u64, String::new);

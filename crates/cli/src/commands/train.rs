@@ -1,13 +1,14 @@
 //! `orchestrion train`.
 
 use crate::failure::Failure;
+use crate::manifest;
 use crate::model::{self, DeviceChoice};
 use crate::progress::{Meter, duration};
 use burn::tensor::Device;
-use orchestrion_data::{Manifest, TokenCache};
-use orchestrion_model::store::ModelFolder;
-use orchestrion_train::{CodecTask, Event, Kind, Outcome, Preview, PriorTask, Recipe, Task, Trainer};
-use std::path::PathBuf;
+use orchestrion_data::TokenCache;
+use orchestrion_generate::Cancel;
+use orchestrion_train::{CodecTask, Event, Kind, Outcome, Preview, PriorTask, Recipe, RunFolder, Task, Trainer};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -47,35 +48,40 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let recipe = Recipe::read(&arguments.recipe, &arguments.changes)?;
     let device = arguments.device.open()?.autodiff();
     let from = arguments.from.as_deref().map(model::open).transpose()?;
-    let need = |option: &Option<PathBuf>, name: &str| {
-        option
-            .clone()
-            .ok_or_else(|| Failure::usage(format!("this recipe needs `{name}`; hint: see `orchestrion train --help`")))
-    };
+    let cancel = Cancel::new();
     match &recipe.kind {
         Kind::Codec(_) => {
-            let manifest = Manifest::read(&need(&arguments.data, "--data")?)?;
+            let path = need(&arguments.data, "--data")?;
+            let run = RunFolder::open(&arguments.out)?;
+            let manifest = manifest::open(path)?;
             eprintln!("reading recordings");
             let task = CodecTask::new(&recipe, &manifest, from.as_ref(), &device)?;
-            let mut samples = (!arguments.no_samples).then(|| super::preview::CodecPreview::new(&manifest)).flatten();
-            go(task, recipe, &arguments, device, samples.as_mut().map(|s| s as &mut dyn Preview))
+            let preview = (!arguments.no_samples).then(|| super::preview::CodecPreview::new(&manifest)).flatten();
+            go(task, recipe, run, device, preview, cancel)
         }
         Kind::Prior(_) => {
-            let cache = TokenCache::open(&need(&arguments.tokens, "--tokens")?)?;
-            let base: ModelFolder = model::open(&need(&arguments.model, "--model")?)?;
-            let task = PriorTask::new(&recipe, &cache, base, from.as_ref(), &device)?;
-            let mut samples = (!arguments.no_samples).then_some(super::preview::PriorPreview);
-            go(task, recipe, &arguments, device, samples.as_mut().map(|s| s as &mut dyn Preview))
+            let (tokens, model) = (need(&arguments.tokens, "--tokens")?, need(&arguments.model, "--model")?);
+            let run = RunFolder::open(&arguments.out)?;
+            let cache = TokenCache::open(tokens)?;
+            let task = PriorTask::new(&recipe, &cache, model::open(model)?, from.as_ref(), &device)?;
+            let preview = (!arguments.no_samples).then(|| super::preview::PriorPreview { cancel: cancel.clone() });
+            go(task, recipe, run, device, preview, cancel)
         }
     }
+}
+
+fn need<'a>(option: &'a Option<PathBuf>, name: &str) -> Result<&'a Path, Failure> {
+    let missing = || Failure::usage(format!("this recipe needs `{name}`; hint: see `orchestrion train --help`"));
+    option.as_deref().ok_or_else(missing)
 }
 
 fn go<T: Task>(
     task: T,
     recipe: Recipe,
-    arguments: &Arguments,
+    run: RunFolder,
     device: Device,
-    preview: Option<&mut dyn Preview>,
+    mut preview: Option<impl Preview>,
+    cancel: Cancel,
 ) -> Result<(), Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
@@ -83,6 +89,7 @@ fn go<T: Task>(
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
+        cancel.cancel();
         eprintln!("stopping after this step; once more to stop at once");
     });
     handler.map_err(|e| Failure::new(format!("cannot listen for interrupts: {e}")))?;
@@ -113,21 +120,17 @@ fn go<T: Task>(
         Event::Warning(text) => eprintln!("warning: {text}"),
     };
     let begun = std::time::Instant::now();
-    let mut trainer =
-        Trainer { task, run: arguments.out.clone(), recipe, device, stop: &stop, report: &mut report, preview };
-    let outcome = trainer.run()?;
+    let folder = run.path().to_owned();
+    let preview = preview.as_mut().map(|preview| preview as &mut dyn Preview);
+    let outcome = Trainer { task, run, recipe, device, stop: &stop, report: &mut report, preview }.run()?;
+    let folder = folder.display();
     match outcome {
         Outcome::Finished => {
-            eprintln!(
-                "finished in {}: `{}` is a model folder",
-                duration(begun.elapsed().as_secs_f64()),
-                arguments.out.display()
-            );
+            eprintln!("finished in {}: `{folder}` is a model folder", duration(begun.elapsed().as_secs_f64()));
             Ok(())
         }
-        Outcome::Stopped => Err(Failure::interrupted(format!(
-            "stopped; hint: the same command goes on from `{}`",
-            arguments.out.display()
-        ))),
+        Outcome::Stopped => {
+            Err(Failure::interrupted(format!("stopped; hint: the same command goes on from `{folder}`")))
+        }
     }
 }
