@@ -272,9 +272,10 @@ impl Recipe {
         if depth > 8 {
             return Err(bad("more than 8 recipes stand on each other; hint: look for a circle of `base`".into()));
         }
-        let length = std::fs::metadata(path).map_err(|source| TrainError::Io { path: path.to_owned(), source })?.len();
-        if length > 1 << 20 {
-            return Err(bad("longer than 1 MB: not a recipe".into()));
+        let about = std::fs::metadata(path).map_err(|source| TrainError::Io { path: path.to_owned(), source })?;
+        // A pipe or a device has no length, and no end.
+        if !about.is_file() || about.len() > 1 << 20 {
+            return Err(bad("longer than 1 MB, or no file: not a recipe".into()));
         }
         let text = std::fs::read_to_string(path).map_err(|source| TrainError::Io { path: path.to_owned(), source })?;
         let mut table: toml::Table =

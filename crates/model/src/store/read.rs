@@ -47,6 +47,10 @@ impl Source {
         match self {
             Self::Folder(folder) => {
                 let path = folder.join(file);
+                // A pipe or a device has no length, and no end.
+                if path.exists() && !path.is_file() {
+                    return Err(ModelError::Format { place: self.place(file), what: "not a file".into() });
+                }
                 std::fs::read(&path).map(Cow::Owned).map_err(|source| ModelError::Io { path, source })
             }
             Self::Embedded { files, .. } => {
@@ -101,11 +105,13 @@ impl ModelFolder {
     }
 
     fn json<T: serde::de::DeserializeOwned>(source: &Source, file: &str) -> Result<T, ModelError> {
-        let bytes = source.read(file)?;
         let bad = |what: String| ModelError::Format { place: source.place(file), what };
-        if bytes.len() > TEXT_LIMIT {
-            return Err(bad(format!("{} bytes are too many for this file", bytes.len())));
+        if let Source::Folder(folder) = source
+            && std::fs::metadata(folder.join(file)).is_ok_and(|about| about.len() > TEXT_LIMIT as u64)
+        {
+            return Err(bad(format!("longer than the limit of {TEXT_LIMIT} bytes")));
         }
+        let bytes = source.read(file)?;
         serde_json::from_slice(&bytes).map_err(|e| bad(shown(&e.to_string())))
     }
 

@@ -5,7 +5,7 @@ use super::{CARD, CONFIG, INDEX, Index, ModelConfig, ModelFolder, PartReader, Sh
 use crate::ModelError;
 use crate::nn::{Parameters, each_parameter};
 use half::bf16;
-use orchestrion_data::{PublishedNames, fingerprint, write_whole};
+use orchestrion_data::{DataError, PublishedNames, fingerprint, write_whole};
 use safetensors::tensor::{Dtype as FileDtype, TensorView};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -221,8 +221,10 @@ fn pretty(value: &impl serde::Serialize) -> Vec<u8> {
 /// Writes a file of the folder, whole or not at all.
 fn put(folder: &Path, file: &str, content: &[u8]) -> Result<(), ModelError> {
     let path = folder.join(file);
-    write_whole(&path, content)
-        .map_err(|e| ModelError::Format { place: path.display().to_string(), what: e.to_string() })
+    write_whole(&path, content).map_err(|error| match error {
+        DataError::Io { path, source } => ModelError::Io { path, source },
+        other => ModelError::Format { place: path.display().to_string(), what: other.to_string() },
+    })
 }
 
 /// How many tensors each shard has.
