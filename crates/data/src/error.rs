@@ -86,7 +86,7 @@ impl DataError {
     }
 
     pub(crate) fn format(path: &Path, what: impl Into<String>, hint: &'static str) -> Self {
-        Self::Format { path: path.to_path_buf(), what: one_line(what.into()), hint }
+        Self::Format { path: path.to_path_buf(), what: one_line(&what.into()), hint }
     }
 
     pub(crate) fn request(what: impl Into<String>, hint: &'static str) -> Self {
@@ -94,9 +94,18 @@ impl DataError {
     }
 }
 
-/// Text from outside (a damaged header, a parser quoting it) must not break the one line of a message.
-fn one_line(text: String) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+/// Most characters that a message quotes.
+const QUOTED: usize = 1000;
+
+/// Text from outside (a damaged header, a parser quoting it), fit for a message: on one line, without control characters,
+/// and cut. A hint at its end stays.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    let (what, hint) = text.rfind("; hint: ").map_or((text, ""), |at| text.split_at(at));
+    let plain =
+        |text: &str| -> String { text.chars().take(QUOTED).map(|c| if c.is_control() { ' ' } else { c }).collect() };
+    let cut = if what.chars().nth(QUOTED).is_some() { "…" } else { "" };
+    plain(what) + cut + &plain(hint)
 }
 
 fn io_hint(error: &std::io::Error) -> &'static str {

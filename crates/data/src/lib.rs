@@ -32,7 +32,7 @@ mod whole_file;
 
 pub use crops::{CropSettings, Crops, Downmix};
 pub use draw::Draw;
-pub use error::DataError;
+pub use error::{DataError, one_line};
 pub use labels::{LabelTable, UNKNOWN, normalise};
 pub use lock::{Holder, Lock};
 pub use manifest::{BrokenLine, Entry, Manifest, Split};

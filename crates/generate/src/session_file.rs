@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use orchestrion_data::{DataError, Lock, Tokens, clear_unfinished};
+use orchestrion_data::{DataError, Lock, Tokens, clear_unfinished, one_line};
 
 use crate::Session;
 
@@ -77,7 +77,7 @@ pub enum SessionError {
     #[error(transparent)]
     Data(#[from] DataError),
     /// The file is a token file, but no whole session.
-    #[error("`{}` is no whole session: {what}; hint: it was changed or damaged; begin a new session", path.display())]
+    #[error("`{}` is no whole session: {}; hint: it was changed or damaged; begin a new session", path.display(), one_line(what))]
     Damaged {
         /// The file.
         path: PathBuf,

@@ -1,6 +1,6 @@
 //! What can go wrong in training.
 
-use orchestrion_data::DataError;
+use orchestrion_data::{DataError, one_line};
 use orchestrion_model::ModelError;
 use std::path::PathBuf;
 
@@ -70,6 +70,6 @@ pub enum TrainError {
 
 /// Text with a hint: its own if it has one. Text from outside (a parser quoting a recipe) stays on one line.
 fn hinted(text: &str, hint: &str) -> String {
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text = one_line(text);
     if text.contains("; hint: ") { text } else { format!("{text}; hint: {hint}") }
 }

@@ -2,7 +2,7 @@
 
 use super::part::PartReader;
 use super::safetensors_file::{self, SafetensorsFile};
-use super::{CARD, CONFIG, INDEX, Index, ModelConfig, int8};
+use super::{CARD, CONFIG, INDEX, Index, ModelConfig, codec_shapes, int8, prior_shapes};
 use crate::codec::VqVae;
 use crate::nn::{Parameters, Random};
 use crate::prior::{Prior, PriorConfig};
@@ -191,6 +191,8 @@ impl ModelFolder {
     /// # Errors
     /// If weights are missing, superfluous or of other sizes than the configuration says.
     pub fn codec(&self, device: &Device) -> Result<VqVae, ModelError> {
+        // Before memory is taken for what a configuration asks for.
+        PartReader::new(self, "codec.").check(&codec_shapes(&self.config.codec))?;
         let mut codec = self.config.codec.init(&mut Random::idle(), device)?;
         self.fill(&mut codec, "codec.", device)?;
         for level in &mut codec.levels {
@@ -220,8 +222,10 @@ impl ModelFolder {
     /// # Errors
     /// If there is none, or its weights don't fit.
     pub fn prior(&self, level: usize, device: &Device) -> Result<Prior, ModelError> {
-        let mut prior = self.prior_config(level)?.init(&mut Random::idle(), device)?;
-        self.fill(&mut prior, &format!("prior.{level}."), device)?;
+        let (config, part) = (self.prior_config(level)?, format!("prior.{level}."));
+        PartReader::new(self, &part).check(&prior_shapes(config))?;
+        let mut prior = config.init(&mut Random::idle(), device)?;
+        self.fill(&mut prior, &part, device)?;
         Ok(prior)
     }
 
