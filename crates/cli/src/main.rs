@@ -3,6 +3,7 @@
 mod commands;
 mod failure;
 mod manifest;
+mod memory;
 mod model;
 mod progress;
 

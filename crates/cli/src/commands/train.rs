@@ -2,12 +2,15 @@
 
 use crate::failure::Failure;
 use crate::manifest;
+use crate::memory;
 use crate::model::{self, DeviceChoice};
 use crate::progress::{Meter, duration};
 use burn::tensor::Device;
-use orchestrion_data::TokenCache;
+use orchestrion_data::{Split, TokenCache};
 use orchestrion_generate::Cancel;
-use orchestrion_train::{CodecTask, Event, Kind, Outcome, Preview, PriorTask, Recipe, RunFolder, Task, Trainer};
+use orchestrion_train::{
+    CodecTask, Event, Kind, Outcome, Preview, PriorTask, Recipe, RunFolder, Task, Trainer, least_memory, plan,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +38,12 @@ pub struct Arguments {
     /// Change of the recipe, as in `--set run.steps=100`
     #[arg(long = "set", value_name = "KEY=VALUE")]
     changes: Vec<String>,
+    /// Say what would be trained, on what and for how long, after a few steps that leave nothing behind
+    #[arg(long)]
+    plan: bool,
+    /// Train even if the memory that is free does not suffice
+    #[arg(long)]
+    force: bool,
     /// Make no sound samples
     #[arg(long)]
     no_samples: bool,
@@ -52,22 +61,65 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     match &recipe.kind {
         Kind::Codec(_) => {
             let path = need(&arguments.data, "--data")?;
-            let run = RunFolder::open(&arguments.out)?;
+            let run = (!arguments.plan).then(|| RunFolder::open(&arguments.out)).transpose()?;
             let manifest = manifest::open(path)?;
             eprintln!("reading recordings");
-            let task = CodecTask::new(&recipe, &manifest, from.as_ref(), &device)?;
+            let mut task = CodecTask::new(&recipe, &manifest, from.as_ref(), &device)?;
+            memory::refuse_beyond_free(least_memory(&mut task), "this training", arguments.force)?;
+            let Some(run) = run else {
+                let tracks = |split| {
+                    let all = manifest.of_split(split).map(|entry| entry.duration);
+                    all.fold((0, 0.0), |(count, seconds), duration| (count + 1, seconds + duration))
+                };
+                let (train, held_out) = (tracks(Split::Train), tracks(Split::Valid));
+                let data = format!(
+                    "{} tracks, {} to learn from, {} held out",
+                    train.0 + held_out.0,
+                    duration(train.1),
+                    duration(held_out.1)
+                );
+                return tell_plan(&mut task, &recipe, &device, &data);
+            };
             let preview = (!arguments.no_samples).then(|| super::preview::CodecPreview::new(&manifest)).flatten();
             go(task, recipe, run, device, preview, cancel)
         }
         Kind::Prior(_) => {
             let (tokens, model) = (need(&arguments.tokens, "--tokens")?, need(&arguments.model, "--model")?);
-            let run = RunFolder::open(&arguments.out)?;
+            let run = (!arguments.plan).then(|| RunFolder::open(&arguments.out)).transpose()?;
             let cache = TokenCache::open(tokens)?;
-            let task = PriorTask::new(&recipe, &cache, model::open(model)?, from.as_ref(), &device)?;
+            let mut task = PriorTask::new(&recipe, &cache, model::open(model)?, from.as_ref(), &device)?;
+            memory::refuse_beyond_free(least_memory(&mut task), "this training", arguments.force)?;
+            let Some(run) = run else {
+                let data = format!("{} tracks of tokens", cache.tracks().len());
+                return tell_plan(&mut task, &recipe, &device, &data);
+            };
             let preview = (!arguments.no_samples).then(|| super::preview::PriorPreview { cancel: cancel.clone() });
             go(task, recipe, run, device, preview, cancel)
         }
     }
+}
+
+/// Says what a run would be.
+fn tell_plan<T: Task>(task: &mut T, recipe: &Recipe, device: &Device, data: &str) -> Result<(), Failure> {
+    for warning in task.warnings() {
+        eprintln!("warning: {warning}");
+    }
+    let plan = plan(task, recipe, device)?;
+    let (run, kind) = (&recipe.run, if matches!(recipe.kind, Kind::Codec(_)) { "codec" } else { "prior" });
+    println!("trains       {}: a {kind} with {:.2} million numbers", recipe.name, plan.parameters as f64 / 1e6);
+    println!("on           {data}");
+    println!("steps        {} of {} batches of {}", run.steps, run.accumulate, recipe.data.batch);
+    println!("sees         {} of audio", duration(plan.audio_seconds));
+    println!(
+        "a step       {:.3} s; an evaluation, every {} steps, {:.1} s",
+        plan.step_seconds, run.save_every, plan.evaluation_seconds
+    );
+    println!("takes        {} here, without sound samples", duration(plan.run_seconds));
+    if let (Some(peak), Some([_, free])) = (memory::peak(), memory::memory()) {
+        // What the plan itself took is part of what is not free now.
+        println!("memory       {:.2} GB; {:.2} GB are free", peak as f64 / 1e9, (free + peak) as f64 / 1e9);
+    }
+    Ok(())
 }
 
 fn need<'a>(option: &'a Option<PathBuf>, name: &str) -> Result<&'a Path, Failure> {
