@@ -57,6 +57,8 @@ ORCHESTRION_FLIPS=$(pick 60 1000)
 fault "one bit of a state flipped; cuts" "$ORCHESTRION_FLIPS" "damage is told; nothing is read in silence" -- "${train[@]}" no_flipped_bit
 fault "newest state cut, flipped, missing, swapped" 12 "the one before is taken, with a word" -- "${train[@]}" whatever_is_damaged
 fault "states of other versions" 2 "read, or told which version" -- "${train[@]}" without_hashes
+fault "memory of a run, as `train --plan` forecasts it" 1 "within 25 %; refused when it cannot fit, unless `--force`" -- \
+  "${cli[@]}" --test training a_plan
 fault "loss NaN, gradient infinite" 2 "step left out and counted" -- "${train[@]}" a_bad_step
 fault "20 bad steps in a row" 1 "stops; the last good state goes on" -- "${train[@]}" twenty_bad
 fault "codebooks collapse" 3 "told once; all stays finite" -- "${train[@]}" collapsed

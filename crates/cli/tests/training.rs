@@ -57,8 +57,8 @@ fn last(stderr: &str, word: &str) -> Option<u64> {
 fn killed_while_it_saves_a_training_goes_on_from_its_last_step() {
     let studio = studio();
     let kills = count("ORCHESTRION_KILLS", 20);
-    // Every step is saved, so that nearly every kill hits a save; a network large enough for a save to take a while.
-    let same = "--set run.steps=100000 --set run.decay={kind='none'} --set codec.network.width=24";
+    // Every step is saved, so that nearly every kill hits a save.
+    let same = "--set run.steps=100000 --set run.decay={kind='none'}";
     let line = train("killed", &format!("{same} --set run.save_every=1"));
     let (mut seed, mut reached) = (7_u64, 0);
     let mut halves = 0;
@@ -208,4 +208,46 @@ fn metrics_go_to_tensorboard_when_it_is_asked_for() {
     let [file] = &files[..] else { panic!("{files:?}") };
     let bytes = fs::read(studio.path("board").join(file)).unwrap();
     assert!(bytes.windows(10).any(|w| w == b"loss/train"));
+}
+
+/// The most memory that a run of the program had, in bytes.
+#[cfg(target_os = "linux")]
+fn peak_of(studio: &Studio, line: &str) -> f64 {
+    let mut run = studio.start(line, "peak-log");
+    let status = format!("/proc/{}/status", run.child.id());
+    let mut peak = 0.0;
+    while run.child.try_wait().unwrap().is_none() {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with("VmHWM:"));
+        peak = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok()).unwrap_or(peak);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(run.end().code, Some(0));
+    1024.0 * peak
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_plan_forecasts_memory_and_leaves_nothing_behind() {
+    let studio = studio();
+    let line = train(
+        "planned",
+        "--set run.steps=12 --set run.save_every=6 --set codec.crop=32768 --set codec.network.width=32",
+    );
+    let told = studio.good(&format!("{line} --plan"));
+    assert!(!studio.path("planned").exists(), "a plan leaves nothing behind");
+    for word in ["trains ", "on ", "steps        12 of 1 batches of 2", "a step ", "takes ", "memory "] {
+        assert!(told.contains(word), "no `{word}`:\n{told}");
+    }
+    let words = told.lines().find_map(|line| line.strip_prefix("memory")).unwrap();
+    let forecast = 1e9 * words.split_whitespace().next().unwrap().parse::<f64>().unwrap();
+    let peak = peak_of(studio, &line);
+    assert!((0.75..1.25).contains(&(forecast / peak)), "{forecast} for {peak}");
+
+    // What cannot fit is refused before data is read, and tried with `--force` only.
+    let huge = train("huge", "--set run.steps=1 --set codec.network.width=16384 --set codec.network.resnet.depth=200");
+    let ended = studio.run(&huge);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("GB at least") && ended.stderr.contains("`--force`"), "{}", ended.stderr);
+    assert!(!studio.path("huge").exists());
 }

@@ -1,11 +1,13 @@
 //! What a run would be, before it is one: a few of its steps are taken, and nothing is written.
 
-use crate::TrainError;
 use crate::adam::Adam;
 use crate::recipe::Recipe;
 use crate::trainer::Task;
+use crate::{Kind, TrainError};
 use burn::tensor::Device;
-use orchestrion_model::nn::Parameters;
+use orchestrion_model::nn::{Parameters, each_parameter};
+use orchestrion_model::prior::PriorConfig;
+use orchestrion_model::store::{codec_shapes, parameter_count, prior_shapes};
 use std::time::Instant;
 
 /// Steps that are timed, after one that is not.
@@ -26,14 +28,29 @@ pub struct Plan {
     pub run_seconds: f64,
 }
 
-/// Bytes that a run holds at least, whatever its batch: weights on the device, optimiser, averages, and the gradient.
-pub fn least_memory(task: &mut impl Task) -> u64 {
-    6 * 4 * parameters(task.model())
+/// Bytes that a run holds at least, whatever its batch and data: weights on the device and in the optimiser, its two means,
+/// averages, and the gradient. Known from the recipe alone, before anything is made; a prior's conditioners come on top.
+pub fn least_memory(recipe: &Recipe) -> u64 {
+    let shapes = match &recipe.kind {
+        Kind::Codec(codec) => codec_shapes(&codec.network),
+        Kind::Prior(prior) => prior_shapes(&PriorConfig {
+            level: prior.level,
+            sample_rate: 1,
+            hop_length: 1,
+            codebook_size: 1,
+            transformer: prior.transformer(),
+            labels: None,
+            lyrics: None,
+            upper: None,
+            merged_decoder: prior.merged_decoder,
+        }),
+    };
+    6 * 4 * parameter_count(&shapes)
 }
 
 fn parameters(model: &mut impl Parameters) -> u64 {
     let mut count = 0;
-    orchestrion_model::nn::each_parameter(model, |_, p| count += p.shape().iter().map(|d| *d as u64).product::<u64>());
+    each_parameter(model, |_, p| count += p.shape().iter().map(|d| *d as u64).product::<u64>());
     count
 }
 

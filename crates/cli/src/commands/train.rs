@@ -57,6 +57,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let recipe = Recipe::read(&arguments.recipe, &arguments.changes)?;
     let device = arguments.device.open()?.autodiff();
     let from = arguments.from.as_deref().map(model::open).transpose()?;
+    memory::refuse_beyond_free(least_memory(&recipe), "this training", arguments.force)?;
     let cancel = Cancel::new();
     match &recipe.kind {
         Kind::Codec(_) => {
@@ -65,7 +66,6 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             let manifest = manifest::open(path)?;
             eprintln!("reading recordings");
             let mut task = CodecTask::new(&recipe, &manifest, from.as_ref(), &device)?;
-            memory::refuse_beyond_free(least_memory(&mut task), "this training", arguments.force)?;
             let Some(run) = run else {
                 let tracks = |split| {
                     let all = manifest.of_split(split).map(|entry| entry.duration);
@@ -88,7 +88,6 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             let run = (!arguments.plan).then(|| RunFolder::open(&arguments.out)).transpose()?;
             let cache = TokenCache::open(tokens)?;
             let mut task = PriorTask::new(&recipe, &cache, model::open(model)?, from.as_ref(), &device)?;
-            memory::refuse_beyond_free(least_memory(&mut task), "this training", arguments.force)?;
             let Some(run) = run else {
                 let data = format!("{} tracks of tokens", cache.tracks().len());
                 return tell_plan(&mut task, &recipe, &device, &data);

@@ -115,7 +115,9 @@ pub fn mutate(random: &mut Random, seeds: &Seeds) -> Vec<u8> {
         let header = several(random, seed[8..8 + length].to_vec(), other);
         return [&(header.len() as u64).to_le_bytes()[..], &header, &seed[8 + length..]].concat();
     }
-    several(random, seed.clone(), other)
+    let mut bytes = several(random, seed.clone(), other);
+    (seeds.mend)(&mut bytes);
+    bytes
 }
 
 fn several(random: &mut Random, mut bytes: Vec<u8>, other: &[u8]) -> Vec<u8> {

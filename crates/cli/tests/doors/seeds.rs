@@ -21,12 +21,14 @@ pub struct Seeds {
     pub files: Vec<Vec<u8>>,
     /// Other files of the folder.
     pub beside: Vec<(String, Vec<u8>)>,
+    /// Puts right what would keep a reader from looking any further.
+    pub mend: fn(&mut Vec<u8>),
     /// Whether they begin with the length of a header, as safetensors do.
     pub framed: bool,
 }
 
 fn plain(file: &'static str, files: Vec<Vec<u8>>) -> Seeds {
-    Seeds { file, files, beside: Vec::new(), framed: false }
+    Seeds { file, files, beside: Vec::new(), mend: |_| {}, framed: false }
 }
 
 fn repository() -> PathBuf {
@@ -60,7 +62,23 @@ pub fn mp3() -> Seeds {
 }
 
 pub fn ogg() -> Seeds {
-    sounds("a.ogg", "ogg")
+    Seeds { mend: checksums_of_pages, ..sounds("a.ogg", "ogg") }
+}
+
+/// Gives every page of an Ogg file its checksum (RFC 3533, section 6), without which a reader skips it.
+fn checksums_of_pages(bytes: &mut Vec<u8>) {
+    let starts: Vec<usize> = bytes.windows(4).enumerate().filter(|(_, w)| w == b"OggS").map(|(at, _)| at).collect();
+    for at in starts {
+        let Some(segments) = bytes.get(at + 26).map(|n| usize::from(*n)) else { continue };
+        let Some(table) = bytes.get(at + 27..at + 27 + segments) else { continue };
+        let end = at + 27 + segments + table.iter().map(|n| usize::from(*n)).sum::<usize>();
+        let Some(page) = bytes.get_mut(at..end) else { continue };
+        page[22..26].fill(0);
+        let checksum = page.iter().fold(0_u32, |crc, byte| {
+            (0..8).fold(crc ^ u32::from(*byte) << 24, |crc, _| crc << 1 ^ (crc >> 31) * 0x04c1_1db7)
+        });
+        page[22..26].copy_from_slice(&checksum.to_le_bytes());
+    }
 }
 
 pub fn m4a() -> Seeds {
@@ -88,7 +106,7 @@ pub fn recipe() -> Seeds {
     let beside = vec![("base.toml".to_owned(), files[0].clone())];
     // A base beside it; one that leads elsewhere is an input like any other.
     files.push(String::from_utf8(base).unwrap().replace("../", "").into_bytes());
-    Seeds { file: "a.toml", files, beside, framed: false }
+    Seeds { beside, ..plain("a.toml", files) }
 }
 
 fn streams(lengths: [usize; 3]) -> Vec<TokenStream> {
