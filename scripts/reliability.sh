@@ -69,6 +69,7 @@ fault "false headers of weights" 14 "error names the key; memory within the file
   -p orchestrion-model --test model_folder
 fault "pickles that call, loop, swell" 20 "refused by the name they call" -- -p orchestrion-model --test checkpoints hostile
 fault "manifests with broken, endless, odd lines" 17 "counted up to 1 %, then refused by line" -- -p orchestrion-data manifest
+fault "every verb: help, odd words, odd paths, a closed pipe" 63 "exit 0, 1 or 2; one error with a hint" -- "${cli[@]}" --test verbs
 ORCHESTRION_INPUTS=$(pick 3000 1000000)
 for door in wav aiff flac mp3 ogg m4a aac manifest recipe tokens session weights config index checkpoint labels cache lyrics; do
   fault "mutated input: $door" "$ORCHESTRION_INPUTS" "no panic, no hang" -- "${cli[@]}" --test doors -- --exact $door --nocapture
