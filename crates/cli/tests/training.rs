@@ -245,7 +245,10 @@ fn a_plan_forecasts_memory_and_leaves_nothing_behind() {
     assert!((0.75..1.25).contains(&(forecast / peak)), "{forecast} for {peak}");
 
     // What cannot fit is refused before data is read, and tried with `--force` only.
-    let huge = train("huge", "--set run.steps=1 --set codec.network.width=16384 --set codec.network.resnet.depth=200");
+    let huge = train(
+        "huge",
+        "--set run.steps=1 --set codec.network.width=16384 --set codec.network.resnet.depth=64 --set codec.network.resnet.dilation_cycle=4",
+    );
     let ended = studio.run(&huge);
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(ended.stderr.contains("GB at least") && ended.stderr.contains("`--force`"), "{}", ended.stderr);
