@@ -48,7 +48,7 @@ fn now() -> f64 {
 
 /// An `Event`: `wall_time`, `step`, and what happened.
 fn event(step: u64, what: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![1 << 3 | 1];
+    let mut bytes = vec![(1 << 3) | 1];
     bytes.extend(now().to_le_bytes());
     bytes.push(2 << 3);
     bytes.extend(varint(step));
@@ -68,11 +68,11 @@ fn varint(mut value: u64) -> Vec<u8> {
 
 /// A field that holds bytes: a text or a message.
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
-    [&[number << 3 | 2], &varint(bytes.len() as u64)[..], bytes].concat()
+    [&[(number << 3) | 2], &varint(bytes.len() as u64)[..], bytes].concat()
 }
 
 fn fixed32(number: u8, value: f32) -> Vec<u8> {
-    [&[number << 3 | 5], &value.to_le_bytes()[..]].concat()
+    [&[(number << 3) | 5], &value.to_le_bytes()[..]].concat()
 }
 
 /// A record: length, its checksum, the message, its checksum.
@@ -84,7 +84,7 @@ fn record(message: &[u8]) -> Vec<u8> {
 /// CRC-32C (Castagnoli), bit by bit: a row has a few hundred bytes.
 fn crc32c(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0_u32, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 })
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0x82f6_3b78 } else { crc >> 1 })
     })
 }
 

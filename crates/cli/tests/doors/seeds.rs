@@ -22,7 +22,7 @@ pub struct Seeds {
     /// Other files of the folder.
     pub beside: Vec<(String, Vec<u8>)>,
     /// Puts right what would keep a reader from looking any further.
-    pub mend: fn(&mut Vec<u8>),
+    pub mend: fn(&mut [u8]),
     /// Whether they begin with the length of a header, as safetensors do.
     pub framed: bool,
 }
@@ -66,7 +66,7 @@ pub fn ogg() -> Seeds {
 }
 
 /// Gives every page of an Ogg file its checksum (RFC 3533, section 6), without which a reader skips it.
-fn checksums_of_pages(bytes: &mut Vec<u8>) {
+fn checksums_of_pages(bytes: &mut [u8]) {
     let starts: Vec<usize> = bytes.windows(4).enumerate().filter(|(_, w)| w == b"OggS").map(|(at, _)| at).collect();
     for at in starts {
         let Some(segments) = bytes.get(at + 26).map(|n| usize::from(*n)) else { continue };
@@ -75,7 +75,7 @@ fn checksums_of_pages(bytes: &mut Vec<u8>) {
         let Some(page) = bytes.get_mut(at..end) else { continue };
         page[22..26].fill(0);
         let checksum = page.iter().fold(0_u32, |crc, byte| {
-            (0..8).fold(crc ^ u32::from(*byte) << 24, |crc, _| crc << 1 ^ (crc >> 31) * 0x04c1_1db7)
+            (0..8).fold(crc ^ (u32::from(*byte) << 24), |crc, _| (crc << 1) ^ ((crc >> 31) * 0x04c1_1db7))
         });
         page[22..26].copy_from_slice(&checksum.to_le_bytes());
     }
