@@ -53,7 +53,7 @@ pub enum DataError {
     #[error("tokens: {0}; hint: codes are row-major `[batch, codebook, time]`, below the codebook size")]
     Tokens(String),
     /// A label that the table does not hold.
-    #[error("no {kind} `{name}`; hint: {}", near_hint(near))]
+    #[error("no {kind} `{}`; hint: {}", one_line(name), near_hint(near))]
     UnknownLabel {
         /// `artist` or `genre`.
         kind: &'static str,
@@ -95,7 +95,7 @@ impl DataError {
 }
 
 /// Most characters that a message quotes.
-const QUOTED: usize = 1000;
+const QUOTED: usize = 500;
 
 /// Text from outside (a damaged header, a parser quoting it), fit for a message: on one line, without control characters,
 /// and cut. A hint at its end stays.
@@ -124,6 +124,6 @@ fn near_hint(near: &[String]) -> String {
     if near.is_empty() {
         return "the table holds no names; leave the label out".into();
     }
-    let names: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
+    let names: Vec<String> = near.iter().map(|name| format!("`{}`", one_line(name))).collect();
     format!("near names are {}", names.join(", "))
 }

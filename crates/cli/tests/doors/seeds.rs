@@ -68,11 +68,17 @@ pub fn ogg() -> Seeds {
 /// Gives every page of an Ogg file its checksum (RFC 3533, section 6), without which a reader skips it.
 fn checksums_of_pages(bytes: &mut [u8]) {
     let starts: Vec<usize> = bytes.windows(4).enumerate().filter(|(_, w)| w == b"OggS").map(|(at, _)| at).collect();
+    let mut behind = 0;
     for at in starts {
+        // Pages follow each other: what looks like one within another is its content.
+        if at < behind {
+            continue;
+        }
         let Some(segments) = bytes.get(at + 26).map(|n| usize::from(*n)) else { continue };
         let Some(table) = bytes.get(at + 27..at + 27 + segments) else { continue };
         let end = at + 27 + segments + table.iter().map(|n| usize::from(*n)).sum::<usize>();
         let Some(page) = bytes.get_mut(at..end) else { continue };
+        behind = end;
         page[22..26].fill(0);
         let checksum = page.iter().fold(0_u32, |crc, byte| {
             (0..8).fold(crc ^ (u32::from(*byte) << 24), |crc, _| (crc << 1) ^ ((crc >> 31) * 0x04c1_1db7))
