@@ -65,8 +65,7 @@ fault "codebooks collapse" 3 "told once; all stays finite" -- "${train[@]}" coll
 fault "tracks shorter than a crop, silence, one track, nothing held out" 4 "told before the first step" -- "${train[@]}" data::
 fault "false sizes, types and names in sound files" 31 "sound, or an error that names the file" -- \
   -p orchestrion-audio --test hostile
-fault "false headers of weights" 14 "error names the key; memory within the file's size" -- \
-  -p orchestrion-model --test model_folder
+fault "false headers of weights" 14 "error names the key" -- -p orchestrion-model --test safetensors
 fault "pickles that call, loop, swell" 20 "refused by the name they call" -- -p orchestrion-model --test checkpoints hostile
 fault "manifests with broken, endless, odd lines" 17 "counted up to 1 %, then refused by line" -- -p orchestrion-data manifest
 fault "every verb: help, odd words, odd paths, a closed pipe" 63 "exit 0, 1 or 2; one error with a hint" -- "${cli[@]}" --test verbs
@@ -80,7 +79,7 @@ ORCHESTRION_SOAK=$(pick 300 10000)
 fault "soak: songs in one process" "$ORCHESTRION_SOAK" "memory and open files constant" -- "${cli[@]}" --test soak "${shown[@]}"
 
 {
-  sed '/^| fault /,$d' docs/reliability.md
+  sed -e '/^| fault /,$d' -e '/^The rows below were/,/^$/d' docs/reliability.md
   echo "| fault | tried | outcome |"
   echo "|---|---|---|"
   cat $rows
