@@ -55,7 +55,7 @@ fault "foreign, occupied, missing, odd places for a run" 8 "refused before data 
 fault "40 steps, 20 + 20, 10 x 4: codec, top prior, upsampler" 9 "the same bytes" -- "${train[@]}" resume
 ORCHESTRION_FLIPS=$(pick 60 1000)
 fault "one bit of a state flipped; cuts" "$ORCHESTRION_FLIPS" "damage is told; nothing is read in silence" -- "${train[@]}" no_flipped_bit
-fault "newest state cut, flipped, missing, swapped" 12 "the one before is taken, with a word" -- "${train[@]}" whatever_is_damaged
+fault "newest state cut, flipped, missing, swapped, both damaged" 13 "the one before is taken, with a word" -- "${train[@]}" whatever_is_damaged
 fault "states of other versions" 2 "read, or told which version" -- "${train[@]}" without_hashes
 fault "memory of a run, as `train --plan` forecasts it" 1 "within 25 %; refused when it cannot fit, unless `--force`" -- \
   "${cli[@]}" --test training a_plan
@@ -63,12 +63,12 @@ fault "loss NaN, gradient infinite" 2 "step left out and counted" -- "${train[@]
 fault "20 bad steps in a row" 1 "stops; the last good state goes on" -- "${train[@]}" twenty_bad
 fault "codebooks collapse" 3 "told once; all stays finite" -- "${train[@]}" collapsed
 fault "tracks shorter than a crop, silence, one track, nothing held out" 4 "told before the first step" -- "${train[@]}" data::
-fault "false sizes, types and names in sound files" 31 "sound, or an error that names the file" -- \
+fault "false sizes, types and names in WAV files" 25 "sound, or an error that names the file" -- \
   -p orchestrion-audio --test hostile
 fault "false headers of weights" 14 "error names the key" -- -p orchestrion-model --test safetensors
-fault "pickles that call, loop, swell" 20 "refused by the name they call" -- -p orchestrion-model --test checkpoints hostile
-fault "manifests with broken, endless, odd lines" 17 "counted up to 1 %, then refused by line" -- -p orchestrion-data manifest
-fault "every verb: help, odd words, odd paths, a closed pipe" 63 "exit 0, 1 or 2; one error with a hint" -- "${cli[@]}" --test verbs
+fault "tests of pickles that call, loop, swell" 10 "refused by the name they call" -- -p orchestrion-model --test checkpoints hostile
+fault "tests of manifests with broken, endless, odd lines" 9 "counted up to 1 %, then refused by line" -- -p orchestrion-data manifest
+fault "every verb: help, odd words, odd paths, a closed pipe" 58 "exit 0, 1 or 2; one error with a hint" -- "${cli[@]}" --test verbs
 ORCHESTRION_INPUTS=$(pick 3000 1000000)
 for door in wav aiff flac mp3 ogg m4a aac manifest recipe tokens session weights config index checkpoint labels cache lyrics; do
   fault "mutated input: $door" "$ORCHESTRION_INPUTS" "no panic, no hang" -- "${cli[@]}" --test doors -- --exact $door --nocapture
