@@ -68,7 +68,7 @@ fault "false sizes, types and names in WAV files" 25 "sound, or an error that na
 fault "false headers of weights" 14 "error names the key" -- -p orchestrion-model --test safetensors
 fault "tests of pickles that call, loop, swell" 10 "refused by the name they call" -- -p orchestrion-model --test checkpoints hostile
 fault "tests of manifests with broken, endless, odd lines" 9 "counted up to 1 %, then refused by line" -- -p orchestrion-data manifest
-fault "every verb: help, odd words, odd paths, a closed pipe" 58 "exit 0, 1 or 2; one error with a hint" -- "${cli[@]}" --test verbs
+fault "every verb: help, odd words, odd paths, a closed pipe" 55 "exit 0, 1 or 2; one error with a hint" -- "${cli[@]}" --test verbs
 ORCHESTRION_INPUTS=$(pick 3000 1000000)
 for door in wav aiff flac mp3 ogg m4a aac manifest recipe tokens session weights config index checkpoint labels cache lyrics; do
   fault "mutated input: $door" "$ORCHESTRION_INPUTS" "no panic, no hang" -- "${cli[@]}" --test doors -- --exact $door --nocapture

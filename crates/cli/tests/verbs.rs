@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Output, Stdio};
 
-const VERBS: [&str; 15] = [
+const VERBS: [&str; 14] = [
     "sample",
     "encode",
     "decode",
@@ -22,7 +22,6 @@ const VERBS: [&str; 15] = [
     "model import",
     "bench",
     "doctor",
-    "help",
 ];
 
 fn run(verb: &str, more: &[&OsStr]) -> Output {
@@ -44,7 +43,7 @@ fn help_odd_words_and_odd_paths() {
         assert!(help.stdout.len() > 100, "{verb} --help");
         for odd in [OsString::from("--no-such-word"), OsString::from("--"), nowhere.to_owned()] {
             // Verbs that need no word would begin to work.
-            if odd == "--" && ["sample", "bench", "doctor", "model info", "help"].contains(&verb) {
+            if odd == "--" && ["sample", "bench", "doctor", "model info"].contains(&verb) {
                 continue;
             }
             let output = run(verb, &[&odd]);
@@ -62,11 +61,10 @@ fn help_odd_words_and_odd_paths() {
 #[test]
 fn a_closed_pipe_is_no_bug() {
     for verb in ["doctor", "doctor --json", "model info"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
         let mut command = Command::new(env!("CARGO_BIN_EXE_orchestrion"));
-        command.args(verb.split(' ')).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        drop(child.stdout.take());
-        let output = child.wait_with_output().unwrap();
+        let output = command.args(verb.split(' ')).stdout(writer).stderr(Stdio::piped()).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(
             output.status.code() == Some(1) && stderr.starts_with("error: stdout was closed\nhint: "),
