@@ -102,6 +102,88 @@ fn false_sizes_and_numbers_in_a_wav_header_are_survived() {
     assert!(matches!(error, AudioError::Limit { .. }), "{error}");
 }
 
+/// A WAV file put together by hand.
+struct Wav<'a> {
+    tag: u16,
+    channels: u16,
+    rate: u32,
+    bits: u16,
+    /// Behind the sixteen bytes of `fmt `.
+    more: &'a [u8],
+    /// Chunks before `fmt `.
+    before: &'a [u8],
+    data: &'a [u8],
+}
+
+const PLAIN: Wav<'static> =
+    Wav { tag: 1, channels: 1, rate: 8000, bits: 16, more: &[], before: &[], data: &[1, 0, 2, 0, 3, 0, 4, 0] };
+
+impl Wav<'_> {
+    fn bytes(&self) -> Vec<u8> {
+        let frame = self.channels.wrapping_mul(self.bits / 8);
+        let mut format = Vec::new();
+        format.extend([self.tag, self.channels].iter().flat_map(|n| n.to_le_bytes()));
+        format.extend([self.rate, self.rate.wrapping_mul(u32::from(frame))].iter().flat_map(|n| n.to_le_bytes()));
+        format.extend([frame, self.bits].iter().flat_map(|n| n.to_le_bytes()));
+        format.extend(self.more);
+        let chunk = |name: &[u8; 4], content: &[u8]| {
+            [&name[..], &(content.len() as u32).to_le_bytes(), content, &[0][..content.len() % 2]].concat()
+        };
+        let body =
+            [b"WAVE".to_vec(), self.before.to_vec(), chunk(b"fmt ", &format), chunk(b"data", self.data)].concat();
+        [b"RIFF".to_vec(), (body.len() as u32).to_le_bytes().to_vec(), body].concat()
+    }
+}
+
+#[test]
+fn every_odd_wav_is_sound_or_an_error_that_names_it() {
+    let floats = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    let wild = floats(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e-40, 1e30, -1e30, 0.5, -0.5]);
+    let doubles: Vec<u8> = [0.25_f64, f64::NAN, 1e300].iter().flat_map(|v| v.to_le_bytes()).collect();
+    // SubFormat of WAVE_FORMAT_EXTENSIBLE for PCM.
+    let guid = b"\x01\0\0\0\0\0\x10\0\x80\0\0\xaa\0\x38\x9b\x71";
+    let extensible = [&[22, 0, 16, 0, 4, 0, 0, 0][..], guid].concat();
+    let junk = b"JUNK\x05\0\0\0abcde\0LIST\x04\0\0\0INFO";
+    let long = vec![0; 2 * 8000];
+    let direct = [0, 64].repeat(8000);
+    // `Some(frames)` where sound is expected, `None` where either will do.
+    let cases: Vec<(&str, Wav<'_>, Option<usize>)> = vec![
+        ("plain", PLAIN, Some(4)),
+        ("odd size", Wav { bits: 8, data: &[1, 2, 3], ..PLAIN }, Some(3)),
+        ("half a sample", Wav { data: &[1, 0, 2], ..PLAIN }, None),
+        ("rate 0", Wav { rate: 0, ..PLAIN }, None),
+        ("rate 1", Wav { rate: 1, ..PLAIN }, None),
+        ("rate 7", Wav { rate: 7, ..PLAIN }, None),
+        ("rate 10^9", Wav { rate: 1_000_000_000, ..PLAIN }, None),
+        ("no channel", Wav { channels: 0, ..PLAIN }, None),
+        ("255 channels", Wav { channels: 255, ..PLAIN }, None),
+        ("8 bits", Wav { bits: 8, data: &[0, 128, 255], ..PLAIN }, Some(3)),
+        ("24 bits", Wav { bits: 24, data: &[0, 0, 64, 0, 0, 192], ..PLAIN }, Some(2)),
+        ("32 bits", Wav { bits: 32, data: &[0, 0, 0, 64], ..PLAIN }, Some(1)),
+        ("33 bits", Wav { bits: 33, ..PLAIN }, None),
+        ("wild floats", Wav { tag: 3, bits: 32, data: &wild, ..PLAIN }, Some(8)),
+        ("float with cbSize 0", Wav { tag: 3, bits: 32, more: &[0, 0], data: &wild, ..PLAIN }, Some(8)),
+        ("doubles", Wav { tag: 3, bits: 64, data: &doubles, ..PLAIN }, Some(3)),
+        ("extensible", Wav { tag: 0xfffe, more: &extensible, ..PLAIN }, Some(4)),
+        ("40 bytes of fmt with the tag of PCM", Wav { more: &extensible, ..PLAIN }, None),
+        ("junk first", Wav { before: junk, ..PLAIN }, Some(4)),
+        ("one sample", Wav { data: &[7, 0], ..PLAIN }, Some(1)),
+        ("silence", Wav { data: &long, ..PLAIN }, Some(8000)),
+        ("a constant", Wav { data: &direct, ..PLAIN }, Some(8000)),
+        ("unknown codec", Wav { tag: 0x1234, ..PLAIN }, None),
+    ];
+    for (name, wav, expected) in cases {
+        let outcome = read_bytes("odd.wav", &wav.bytes());
+        if let Some(frames) = expected {
+            let clip = outcome.unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(clip.len(), frames, "{name}");
+        }
+    }
+    // RF64, which other programs write beyond 4 GB, and a tag shorter than it says in front of MP3.
+    let _ = read_bytes("a.wav", &[b"RF64\xff\xff\xff\xffWAVE", &PLAIN.bytes()[12..]].concat());
+    let _ = read_bytes("a.mp3", &[b"ID3\x04\0\0\0\0\0\x21", &[0xff; 20][..]].concat());
+}
+
 const MAGICS: [&[u8]; 10] = [
     b"RIFF\xff\xff\xff\x7fWAVEfmt \x10\0\0\0",
     b"RIFF\x00\x10\0\0WAVE",

@@ -2,6 +2,8 @@
 
 mod commands;
 mod failure;
+mod manifest;
+mod memory;
 mod model;
 mod progress;
 
@@ -65,6 +67,10 @@ fn main() -> ExitCode {
     match result {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(failure)) => failure.tell(),
+        // `println!` panics when whoever read stdout has gone.
+        Err(panic) if panic.downcast_ref::<String>().is_some_and(|text| text.contains("printing to stdout")) => {
+            failure::Failure::new("stdout was closed; hint: read it to its end, or send it to a file").tell()
+        }
         Err(_) => {
             eprintln!("error: a bug in orchestrion; hint: run again with ORCHESTRION_PANIC=1 and report what it says");
             ExitCode::from(1)

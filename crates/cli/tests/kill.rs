@@ -12,7 +12,7 @@ use support::Studio;
 const LONG: &str = "sample --model up0 --seconds 590 --takes 16 --seed 3";
 
 #[test]
-fn killed_at_ten_random_moments_the_tokens_are_those_of_one_run() {
+fn killed_at_random_moments_the_tokens_are_those_of_one_run() {
     let studio = Studio::shared();
     let line = "sample --model up0 --seconds 3 --seed 4 --takes 2";
     let begun = Instant::now();
@@ -22,7 +22,8 @@ fn killed_at_ten_random_moments_the_tokens_are_those_of_one_run() {
     let whole = studio.codes("whole/session.safetensors");
     let mut random = 2026_u64;
     let mut cut_short = 0;
-    for number in 0..10 {
+    let kills: usize = std::env::var("ORCHESTRION_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(10);
+    for number in 0..kills {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let share = (random >> 33) as f64 / (1_u64 << 31) as f64;
         let out = format!("killed-{number}");
@@ -56,7 +57,8 @@ fn killed_at_ten_random_moments_the_tokens_are_those_of_one_run() {
         assert!(studio.path(&format!("{out}/index.html")).exists(), "kill {number}: the page is made in the end");
     }
     // A run of this length decodes and draws for half of its time, with all tokens made.
-    assert!(cut_short >= 3, "only {cut_short} of ten runs were killed before their tokens were made");
+    println!("{kills} kills, {cut_short} of them before all tokens were made; all went on to the same tokens");
+    assert!(cut_short * 10 >= kills * 3, "only {cut_short} of {kills} runs were killed before their tokens were made");
 }
 
 #[test]

@@ -47,6 +47,7 @@ pub struct Crops {
     settings: CropSettings,
     sources: Vec<PathBuf>,
     dropped: Vec<PathBuf>,
+    padded: usize,
     choice: TrackChoice,
     tracks: DecodedTracks,
 }
@@ -72,7 +73,7 @@ impl Crops {
         if settings.short == ShortTracks::Refuse && !dropped.is_empty() {
             return Err(too_short(&dropped, &format!("crop of {seconds:.2} s")));
         }
-        let choice = TrackChoice::new(&candidates(&entries), settings.balance)?;
+        let choice = TrackChoice::new(&candidates(&entries), settings.balance, settings.split, dropped.len())?;
         let paths: Vec<PathBuf> = entries.iter().map(|entry| manifest.audio_path(entry)).collect();
         for path in &paths {
             std::fs::metadata(path).map_err(|source| DataError::io(path, source))?;
@@ -81,6 +82,7 @@ impl Crops {
         Ok(Self {
             tracks: DecodedTracks::new(paths, settings.sample_rate, stereo, settings.memory_limit),
             sources: entries.iter().map(|entry| entry.path.clone()).collect(),
+            padded: entries.iter().filter(|entry| entry.duration < seconds).count(),
             settings,
             dropped,
             choice,
@@ -108,6 +110,12 @@ impl Crops {
     #[must_use]
     pub fn dropped(&self) -> &[PathBuf] {
         &self.dropped
+    }
+
+    /// Tracks in use that, by the manifest, are shorter than a crop: silence follows them.
+    #[must_use]
+    pub fn padded(&self) -> usize {
+        self.padded
     }
 
     /// Bytes of decoded sound in memory.

@@ -1,5 +1,6 @@
 //! What can go wrong with tokens and data sets.
 
+use crate::Holder;
 use std::path::{Path, PathBuf};
 
 /// Error of this crate. Every message is one line, names the thing at fault and ends with a hint.
@@ -37,6 +38,14 @@ pub enum DataError {
         /// What to do.
         hint: &'static str,
     },
+    /// Another program works on it.
+    #[error("`{}` is in use by {holder}; hint: wait for it or stop it", path.display())]
+    Locked {
+        /// The file or folder.
+        path: PathBuf,
+        /// Who holds it.
+        holder: Holder,
+    },
     /// A sound file could not be decoded or resampled.
     #[error("{0}")]
     Audio(#[from] orchestrion_audio::AudioError),
@@ -44,7 +53,7 @@ pub enum DataError {
     #[error("tokens: {0}; hint: codes are row-major `[batch, codebook, time]`, below the codebook size")]
     Tokens(String),
     /// A label that the table does not hold.
-    #[error("no {kind} `{name}`; hint: {}", near_hint(near))]
+    #[error("no {kind} `{}`; hint: {}", one_line(name), near_hint(near))]
     UnknownLabel {
         /// `artist` or `genre`.
         kind: &'static str,
@@ -77,7 +86,7 @@ impl DataError {
     }
 
     pub(crate) fn format(path: &Path, what: impl Into<String>, hint: &'static str) -> Self {
-        Self::Format { path: path.to_path_buf(), what: one_line(what.into()), hint }
+        Self::Format { path: path.to_path_buf(), what: one_line(&what.into()), hint }
     }
 
     pub(crate) fn request(what: impl Into<String>, hint: &'static str) -> Self {
@@ -85,9 +94,18 @@ impl DataError {
     }
 }
 
-/// Text from outside (a damaged header, a parser quoting it) must not break the one line of a message.
-fn one_line(text: String) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+/// Most characters that a message quotes.
+const QUOTED: usize = 500;
+
+/// Text from outside (a damaged header, a parser quoting it), fit for a message: on one line, without control characters,
+/// and cut. A hint at its end stays.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    let (what, hint) = text.rfind("; hint: ").map_or((text, ""), |at| text.split_at(at));
+    let plain =
+        |text: &str| -> String { text.chars().take(QUOTED).map(|c| if c.is_control() { ' ' } else { c }).collect() };
+    let cut = if what.chars().nth(QUOTED).is_some() { "…" } else { "" };
+    plain(what) + cut + &plain(hint)
 }
 
 fn io_hint(error: &std::io::Error) -> &'static str {
@@ -106,6 +124,6 @@ fn near_hint(near: &[String]) -> String {
     if near.is_empty() {
         return "the table holds no names; leave the label out".into();
     }
-    let names: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
+    let names: Vec<String> = near.iter().map(|name| format!("`{}`", one_line(name))).collect();
     format!("near names are {}", names.join(", "))
 }

@@ -15,6 +15,7 @@ mod decoded;
 mod draw;
 mod error;
 mod labels;
+mod lock;
 pub mod lyrics;
 mod manifest;
 mod near;
@@ -31,8 +32,9 @@ mod whole_file;
 
 pub use crops::{CropSettings, Crops, Downmix};
 pub use draw::Draw;
-pub use error::DataError;
+pub use error::{DataError, one_line};
 pub use labels::{LabelTable, UNKNOWN, normalise};
+pub use lock::{Holder, Lock};
 pub use manifest::{BrokenLine, Entry, Manifest, Split};
 pub use near::nearest;
 pub use published_labels::{PublishedLabels, PublishedNames, PublishedTables};
@@ -42,4 +44,4 @@ pub use token_cache::{CacheTrack, CachedStream, CodecIdentity, TokenCache, finge
 pub use token_windows::{TokenWindow, TokenWindows, WindowSettings};
 pub use tokens::{TokenStream, Tokens};
 pub use track_choice::{Balance, ShortTracks};
-pub use whole_file::write_whole;
+pub use whole_file::{clear_unfinished, replace_whole, write_whole};

@@ -134,7 +134,7 @@ impl TokenWindows {
             .map(|track| Candidate { weight: track.codes.len() as f64 * track.weight, artist: u64::from(track.artist) })
             .collect();
         Ok(Self {
-            choice: TrackChoice::new(&candidates, settings.balance)?,
+            choice: TrackChoice::new(&candidates, settings.balance, settings.split, dropped.len())?,
             settings,
             hop_length,
             upper_ratio,

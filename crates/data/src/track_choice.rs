@@ -1,6 +1,6 @@
 //! Which track a random crop or window comes from.
 
-use crate::{DataError, Draw};
+use crate::{DataError, Draw, Split};
 
 /// What is balanced when tracks are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +44,12 @@ struct Group {
 }
 
 impl TrackChoice {
-    /// Prepares drawing among candidates; those of weight 0 are never drawn.
+    /// Prepares drawing among candidates; those of weight 0 are never drawn. The split and the number of tracks that were too
+    /// short are for the message.
     ///
     /// # Errors
     /// [`DataError::Request`] if no candidate has a weight above 0.
-    pub fn new(candidates: &[Candidate], balance: Balance) -> Result<Self, DataError> {
+    pub fn new(candidates: &[Candidate], balance: Balance, split: Split, short: usize) -> Result<Self, DataError> {
         let mut order: Vec<(usize, &Candidate)> = candidates
             .iter()
             .enumerate()
@@ -70,10 +71,21 @@ impl TrackChoice {
             }
         }
         if groups.is_empty() {
-            return Err(DataError::request(
-                "no track is left to draw from",
-                "add tracks to the split, allow short ones, or choose a shorter crop or window",
-            ));
+            let name = split.name();
+            return Err(match (short, split) {
+                (0, Split::Train) => DataError::request(
+                    format!("no track of the split `{name}`"),
+                    "add tracks to the manifest, or hold fewer of them back",
+                ),
+                (0, _) => DataError::request(
+                    format!("no track of the split `{name}`"),
+                    "hold some tracks back, as `orchestrion data scan --valid 0.1 --test 0.1` does",
+                ),
+                _ => DataError::request(
+                    format!("no track of the split `{name}` is left to draw from: {short} are too short"),
+                    "add longer ones, or choose a shorter crop or window",
+                ),
+            });
         }
         Ok(Self { groups })
     }
@@ -98,7 +110,7 @@ mod tests {
 
     fn shares(weights: &[(f64, u64)], balance: Balance) -> Vec<f64> {
         let candidates: Vec<Candidate> = weights.iter().map(|&(weight, artist)| Candidate { weight, artist }).collect();
-        let choice = TrackChoice::new(&candidates, balance).unwrap();
+        let choice = TrackChoice::new(&candidates, balance, Split::Train, 0).unwrap();
         let mut shares = vec![0.0; weights.len()];
         for step in 0..20_000 {
             shares[choice.draw(&mut Draw::new("test", 3, step, 0))] += 1.0 / 20_000.0;
@@ -120,7 +132,8 @@ mod tests {
     #[test]
     fn nothing_to_draw_is_an_error() {
         let nothing = Candidate { weight: 0.0, artist: 0 };
-        assert!(TrackChoice::new(&[nothing], Balance::Length).is_err());
-        assert!(TrackChoice::new(&[], Balance::Artist).is_err());
+        assert!(TrackChoice::new(&[nothing], Balance::Length, Split::Train, 0).is_err());
+        let message = TrackChoice::new(&[], Balance::Artist, Split::Valid, 3).err().unwrap().to_string();
+        assert!(message.contains("`valid`") && message.contains("3 are too short"), "{message}");
     }
 }

@@ -1,8 +1,9 @@
 //! Files that are whole or absent.
 
 use crate::DataError;
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,8 +18,28 @@ static UNFINISHED: AtomicU64 = AtomicU64::new(0);
 /// # Errors
 /// [`DataError::Io`] if the folder is missing, can't be written, or is full; then `path` is as it was.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
+    replace_whole(path, None, |file| file.write_all(bytes))
+}
+
+/// [`write_whole`] of what `write` writes, a piece at a time. Once the new content is on the disk, the old one moves to
+/// `previous`, if that is told: a process that ends between the two renames leaves it there, and nothing at `path`.
+///
+/// # Errors
+/// [`DataError::Io`] as [`write_whole`]; then `path` is as it was, unless only the last rename failed: then `previous` is.
+pub fn replace_whole(
+    path: &Path,
+    previous: Option<&Path>,
+    write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> Result<(), DataError> {
     let unfinished = unfinished_sibling(path)?;
-    let outcome = write_through(&unfinished, bytes).and_then(|()| fs::rename(&unfinished, path));
+    let outcome = write_through(&unfinished, write).and_then(|()| {
+        if let Some(previous) = previous
+            && path.exists()
+        {
+            fs::rename(path, previous)?;
+        }
+        fs::rename(&unfinished, path)
+    });
     if let Err(source) = outcome {
         // The first error is the one to tell; a sibling that could not be made is not there to remove.
         let _ = fs::remove_file(&unfinished);
@@ -39,11 +60,12 @@ fn unfinished_sibling(path: &Path) -> Result<PathBuf, DataError> {
     Ok(path.with_file_name(hidden))
 }
 
-fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+fn write_through(path: &Path, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> std::io::Result<()> {
     // Truncating: the only file of this name is a leftover of a dead process with our number.
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+    let mut buffered = BufWriter::with_capacity(1 << 20, file);
+    write(&mut buffered)?;
+    buffered.into_inner()?.sync_all()
 }
 
 /// Makes the rename itself survive a power cut, where folders can be synced. The file is whole already, so a
@@ -55,6 +77,23 @@ fn sync_folder(path: &Path) {
     };
     if let Ok(folder) = File::open(folder) {
         let _ = folder.sync_all();
+    }
+}
+
+/// Removes the unfinished siblings that killed processes left in a folder, all or those of one file. Whoever calls it holds
+/// the folder, or the file: what somebody else is writing would go too.
+pub fn clear_unfinished(folder: &Path, file: Option<&OsStr>) {
+    let start = file.map(|name| format!(".{}.", name.to_string_lossy())).unwrap_or(".".into());
+    let is_ours = |name: &str| {
+        let number = name.strip_prefix(&start)?.strip_suffix(".part")?.rsplit('.').next()?;
+        let (process, count) = number.split_once('-')?;
+        [process, count].iter().all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())).then_some(())
+    };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if is_ours(&entry.file_name().to_string_lossy()).is_some() {
+            // One that stays is harmless, but for its size.
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 
@@ -108,6 +147,37 @@ mod tests {
         write_whole(&path, b"second").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"second");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_old_content_moves_aside_when_the_new_one_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, before) = (folder.path().join("a"), folder.path().join("before"));
+        for n in 0..3_u8 {
+            replace_whole(&path, Some(&before), |file| file.write_all(&[n; 9])).unwrap();
+            assert_eq!((fs::read(&path).unwrap(), before.exists()), (vec![n; 9], n > 0));
+        }
+        let full = |file: &mut dyn Write| file.write_all(b"half").and(Err(ErrorKind::StorageFull.into()));
+        let message = replace_whole(&path, Some(&before), full).unwrap_err().to_string();
+        assert!(message.contains("free some space"), "{message}");
+        assert_eq!((fs::read(&path).unwrap(), fs::read(&before).unwrap()), (vec![2; 9], vec![1; 9]));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no part is left");
+    }
+
+    #[test]
+    fn leftovers_of_killed_processes_go_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = [".a.17-0.part", ".a.b.17-12.part", ".a.17-.part", ".a.part", "a.17-0.part", ".a.x-1.part", "a"];
+        for name in names {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        let left = || fs::read_dir(folder.path()).unwrap().count();
+        clear_unfinished(folder.path(), Some(OsStr::new("b")));
+        assert_eq!(left(), 7);
+        clear_unfinished(folder.path(), Some(OsStr::new("a.b")));
+        assert_eq!(left(), 6);
+        clear_unfinished(folder.path(), None);
+        assert_eq!(left(), 5);
     }
 
     #[test]

@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use orchestrion_data::{DataError, Tokens};
+use orchestrion_data::{DataError, Lock, Tokens, clear_unfinished, one_line};
 
 use crate::Session;
-use crate::lock::{Holder, Lock};
 
 /// Where a session is kept. This program owns it until the value is dropped.
 ///
@@ -23,7 +22,7 @@ impl SessionFile {
     /// # Errors
     /// If something is there already, another program owns it, or it cannot be written.
     pub fn create(path: &Path, session: &Session) -> Result<Self, SessionError> {
-        let file = Self { path: path.to_owned(), _lock: Lock::take(path)? };
+        let file = Self { path: path.to_owned(), _lock: Lock::take(path, lock_path(path))? };
         if path.exists() {
             return Err(SessionError::Exists { path: path.to_owned() });
         }
@@ -40,7 +39,12 @@ impl SessionFile {
         if let Err(source) = std::fs::metadata(path) {
             return Err(DataError::Io { path: path.to_owned(), source }.into());
         }
-        let file = Self { path: path.to_owned(), _lock: Lock::take(path)? };
+        let file = Self { path: path.to_owned(), _lock: Lock::take(path, lock_path(path))? };
+        // What programs that were killed had half written.
+        clear_unfinished(
+            path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")),
+            path.file_name(),
+        );
         let session = Session::from_tokens(Tokens::load(path)?)
             .map_err(|what| SessionError::Damaged { path: path.to_owned(), what })?;
         Ok((file, session))
@@ -60,14 +64,20 @@ impl SessionFile {
     }
 }
 
+fn lock_path(session: &Path) -> PathBuf {
+    let mut name = session.as_os_str().to_os_string();
+    name.push(".lock");
+    name.into()
+}
+
 /// What can go wrong with a session and its file.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// The file could not be read or written, or is no token file.
+    /// The file could not be read or written, is no token file, or another program works on it.
     #[error(transparent)]
     Data(#[from] DataError),
     /// The file is a token file, but no whole session.
-    #[error("`{}` is no whole session: {what}; hint: it was changed or damaged; begin a new session", path.display())]
+    #[error("`{}` is no whole session: {}; hint: it was changed or damaged; begin a new session", path.display(), one_line(what))]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -79,14 +89,6 @@ pub enum SessionError {
     Exists {
         /// The file.
         path: PathBuf,
-    },
-    /// Another program works on the session.
-    #[error("`{}` is in use by {holder}; hint: wait for it or stop it", path.display())]
-    Locked {
-        /// The session's file.
-        path: PathBuf,
-        /// Who holds it.
-        holder: Holder,
     },
     /// The model is not the one that began the session.
     #[error(

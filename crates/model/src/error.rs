@@ -1,5 +1,6 @@
 //! What can go wrong with networks and their weights.
 
+use orchestrion_data::one_line;
 use std::path::PathBuf;
 
 /// Error of this crate. Every message names the thing at fault.
@@ -20,7 +21,7 @@ pub enum ModelError {
     #[error(
         "`{}`: {}",
         one_line(place),
-        hinted(what, "the model is damaged or of another version; copy or train it again")
+        hinted(&one_line(what), "the model is damaged or of another version; copy or train it again")
     )]
     Format {
         /// File, or file and key.
@@ -29,7 +30,7 @@ pub enum ModelError {
         what: String,
     },
     /// A configuration that cannot be built.
-    #[error("{field}: {}", hinted(what, "compare with the recipes that come with the program"))]
+    #[error("{field}: {}", hinted(&one_line(what), "compare with the recipes that come with the program"))]
     Config {
         /// The field at fault.
         field: &'static str,
@@ -64,12 +65,9 @@ pub fn shown(name: &str) -> String {
     text
 }
 
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
 /// Text with a hint: its own if it has one. Text from outside (a parser quoting a damaged file) stays on one line.
 fn hinted(text: &str, hint: &str) -> String {
-    let text = one_line(text);
+    // Lists of weights are whole, and long: their names were cut when they were read.
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.contains("; hint: ") { text } else { format!("{text}; hint: {hint}") }
 }

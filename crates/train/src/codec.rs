@@ -6,7 +6,7 @@ use crate::recipe::Recipe;
 use crate::trainer::{Metrics, Task};
 use crate::{Kind, TrainError};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
-use orchestrion_data::{CropSettings, Crops, Manifest, ShortTracks, Split};
+use orchestrion_data::{CropSettings, Crops, DataError, Manifest, ShortTracks, Split};
 use orchestrion_model::ModelError;
 use orchestrion_model::codec::{Bandwidth, CodebookSums, VqVae, perplexity};
 use orchestrion_model::nn::{Random, move_to, with_kernels};
@@ -31,7 +31,7 @@ pub struct CodecTask {
     terms: Vec<String>,
     warned: Vec<bool>,
     kernels: bool,
-    /// Collapses noticed and not yet told.
+    /// What was noticed and not yet told.
     warnings: Vec<String>,
 }
 
@@ -89,9 +89,23 @@ impl CodecTask {
                     let crops = train.batch(batch)?;
                     items.extend(crops.chunks_exact(codec_recipe.crop).map(|c| vec![c.to_vec()]));
                 }
+                if items.iter().flatten().flatten().all(|sample| *sample == 0.0) {
+                    let what = format!("all of {} crops are silence", items.len());
+                    return Err(
+                        DataError::Request { what, hint: "look at the recordings: there is nothing to learn" }.into()
+                    );
+                }
                 Bandwidth::measure(&items)?
             }
         };
+        let mut warnings = Vec::new();
+        if train.padded() > 0 {
+            warnings.push(format!(
+                "{} of {} tracks are shorter than the crop; silence follows them",
+                train.padded(),
+                train.len()
+            ));
+        }
         Ok(Self {
             name: recipe.name.clone(),
             seed: recipe.run.seed,
@@ -106,7 +120,7 @@ impl CodecTask {
             held_out,
             seen: Vec::new(),
             terms: from.map(|folder| folder.config().terms.clone()).unwrap_or_default(),
-            warnings: Vec::new(),
+            warnings,
         })
     }
 

@@ -1,6 +1,6 @@
 //! What can go wrong in training.
 
-use orchestrion_data::DataError;
+use orchestrion_data::{DataError, one_line};
 use orchestrion_model::ModelError;
 use std::path::PathBuf;
 
@@ -31,6 +31,22 @@ pub enum TrainError {
         /// What is wrong.
         what: String,
     },
+    /// A checkpoint that is not as it was written.
+    #[error("checkpoint `{}` is damaged: {what}; hint: take it from a copy, or remove it to start anew", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// A run was to be written to a folder that holds something else.
+    #[error("`{}` holds `{name}` and no run; hint: name a new folder with `--out`", path.display())]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// One of the things in it.
+        name: String,
+    },
     /// The loss or its gradient stayed infinite or undefined.
     #[error(
         "step {step}: {count} steps in a row had no finite gradient; hint: lower `optimizer.lr`; the last good state is kept"
@@ -54,6 +70,6 @@ pub enum TrainError {
 
 /// Text with a hint: its own if it has one. Text from outside (a parser quoting a recipe) stays on one line.
 fn hinted(text: &str, hint: &str) -> String {
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text = one_line(text);
     if text.contains("; hint: ") { text } else { format!("{text}; hint: {hint}") }
 }

@@ -1,6 +1,7 @@
 //! Metrics as one JSON object a line.
 
 use crate::TrainError;
+use crate::events::EventFile;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
@@ -16,10 +17,45 @@ pub struct Row {
     pub values: BTreeMap<String, f64>,
 }
 
-/// The run's `metrics.jsonl`, appended to.
+/// Values of the steps since the last row.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Gathered {
+    /// Steps whose values are in the sums.
+    taken: u64,
+    /// Steps that were left out.
+    left_out: u64,
+    sums: BTreeMap<String, f64>,
+}
+
+impl Gathered {
+    /// Adds the values of a step; none if the step was left out.
+    pub(crate) fn add(&mut self, values: Option<BTreeMap<String, f64>>) {
+        let Some(values) = values else {
+            self.left_out += 1;
+            return;
+        };
+        self.taken += 1;
+        for (name, value) in values {
+            *self.sums.entry(name).or_insert(0.0) += value;
+        }
+    }
+
+    /// Means over the steps that were taken, and how many were not; it begins anew.
+    pub(crate) fn take(&mut self) -> BTreeMap<String, f64> {
+        let Self { taken, left_out, sums } = std::mem::take(self);
+        let mut values: BTreeMap<_, _> = sums.into_iter().map(|(name, sum)| (name, sum / taken as f64)).collect();
+        if left_out > 0 {
+            values.insert("left out/steps".into(), left_out as f64);
+        }
+        values
+    }
+}
+
+/// The run's `metrics.jsonl`, appended to, and beside it what TensorBoard reads, if that is asked for.
 #[derive(Debug)]
 pub struct MetricsLog {
     path: PathBuf,
+    events: Option<EventFile>,
 }
 
 impl MetricsLog {
@@ -29,7 +65,7 @@ impl MetricsLog {
     /// If the file cannot be read or written.
     pub fn open(run: &Path, step: u64) -> Result<Self, TrainError> {
         let path = run.join("metrics.jsonl");
-        let log = Self { path };
+        let log = Self { path, events: None };
         if log.path.exists() {
             let rows = log.rows()?;
             let kept: Vec<&Row> = rows.iter().filter(|r| r.step <= step).collect();
@@ -41,11 +77,23 @@ impl MetricsLog {
         Ok(log)
     }
 
+    /// From now on, rows also go to a new event file of the run folder.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(crate) fn with_events(mut self, run: &Path) -> Result<Self, TrainError> {
+        self.events = Some(EventFile::create(run)?);
+        Ok(self)
+    }
+
     /// Appends a row.
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn append(&self, row: &Row) -> Result<(), TrainError> {
+    pub fn append(&mut self, row: &Row) -> Result<(), TrainError> {
+        if let Some(events) = &mut self.events {
+            events.append(row)?;
+        }
         let line = serde_json::to_string(row).unwrap_or_default() + "\n";
         std::fs::OpenOptions::new()
             .create(true)

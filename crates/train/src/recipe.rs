@@ -216,6 +216,12 @@ pub struct RunRecipe {
     /// Batches of an evaluation.
     #[serde(default = "default_evaluation")]
     pub evaluation_batches: usize,
+    /// Whether the model with the best held-out value is kept in the folder `best` of the run.
+    #[serde(default = "yes")]
+    pub keep_best: bool,
+    /// Whether metrics also go to event files, which TensorBoard reads.
+    #[serde(default)]
+    pub tensorboard: bool,
 }
 
 /// Names of [`Numbers`].
@@ -302,9 +308,10 @@ impl Recipe {
         if depth > 8 {
             return Err(bad("more than 8 recipes stand on each other; hint: look for a circle of `base`".into()));
         }
-        let length = std::fs::metadata(path).map_err(|source| TrainError::Io { path: path.to_owned(), source })?.len();
-        if length > 1 << 20 {
-            return Err(bad("longer than 1 MB: not a recipe".into()));
+        let about = std::fs::metadata(path).map_err(|source| TrainError::Io { path: path.to_owned(), source })?;
+        // A pipe or a device has no length, and no end.
+        if !about.is_file() || about.len() > 1 << 20 {
+            return Err(bad("longer than 1 MB, or no file: not a recipe".into()));
         }
         let text = std::fs::read_to_string(path).map_err(|source| TrainError::Io { path: path.to_owned(), source })?;
         let mut table: toml::Table =
@@ -358,6 +365,8 @@ impl Recipe {
         recipe.run.evaluation_batches = 0;
         recipe.run.recompute = false;
         recipe.run.kernels = true;
+        recipe.run.keep_best = true;
+        recipe.run.tensorboard = false;
         recipe.data.memory_mb = 0;
         recipe
     }

@@ -1,15 +1,16 @@
 //! The loop that all training shares: gather gradients, step, log, evaluate, save, go on.
 
 use crate::adam::Adam;
-use crate::checkpoint::{self, Extra, Header};
+use crate::checkpoint::{self, Extra, Header, NEWEST, State};
 use crate::metrics::{MetricsLog, Row};
 use crate::recipe::Recipe;
+use crate::run_folder::RunFolder;
 use crate::{Schedule, TrainError};
 use burn::tensor::{Device, Gradients};
 use orchestrion_model::nn::Parameters;
 use orchestrion_model::store::{Dtype, ModelConfig, ModelFolder, Source, Weights, save_model};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -115,8 +116,8 @@ pub enum Outcome {
 pub struct Trainer<'a, 'p, T: Task> {
     /// What is trained.
     pub task: T,
-    /// Where the run lives: `state.safetensors`, `metrics.jsonl`, `samples/`, and the model folder's files.
-    pub run: PathBuf,
+    /// Where the run lives: its states, `metrics.jsonl`, `samples/`, `best/`, and the model folder's files.
+    pub run: RunFolder,
     /// The recipe.
     pub recipe: Recipe,
     /// Training device (with autodiff).
@@ -135,69 +136,77 @@ impl<T: Task> Trainer<'_, '_, T> {
     /// # Errors
     /// If the state does not fit the recipe, data or disk fail, or the training diverges.
     pub fn run(&mut self) -> Result<Outcome, TrainError> {
-        std::fs::create_dir_all(&self.run).map_err(|source| TrainError::Io { path: self.run.clone(), source })?;
         let mut adam = Adam::new(self.recipe.optimizer.clone(), self.task.model());
-        let state = self.run.join("state.safetensors");
-        let mut step = 0;
-        if state.exists() {
-            step = self.resume(&state, &mut adam)?;
+        let found = checkpoint::newest(self.run.path())?;
+        let goes_on = found.is_some();
+        let mut at = Header::default();
+        if let Some((state, word)) = found {
+            at = self.resume(state, &mut adam)?;
+            word.into_iter().for_each(|word| (self.report)(Event::Warning(word)));
         }
-        let log = MetricsLog::open(&self.run, step)?;
+        let mut log = MetricsLog::open(self.run.path(), at.step)?;
+        if self.recipe.run.tensorboard {
+            log = log.with_events(self.run.path())?;
+        }
         let schedule = self.recipe.schedule();
-        (self.report)(Event::Started { step, steps: schedule.steps });
-        for warning in self.task.warnings() {
-            (self.report)(Event::Warning(warning));
+        (self.report)(Event::Started { step: at.step, steps: schedule.steps });
+        self.warn();
+        if at.due {
+            self.save(&mut adam, &mut at, &mut log, true)?;
+        } else if goes_on {
+            // A process that was killed may have left a model folder older than the state, or half new.
+            let mut averaged = self.averaged(&mut adam);
+            self.write_folder(&mut averaged, at.step, &log)?;
         }
-        let mut skipped = 0;
         let mut timer = Instant::now();
         let mut busy = Duration::ZERO;
         let mut since = 0u64;
-        let mut sums = Metrics::new();
-        while step < schedule.steps {
-            let (loss, metrics) = self.step(&mut adam, &schedule, step)?;
-            let taken = loss.is_finite();
-            step += 1;
+        while at.step < schedule.steps {
+            let taken = self.step(&mut adam, &schedule, at.step)?;
+            at.step += 1;
             since += 1;
             busy += timer.elapsed();
             timer = Instant::now();
-            skipped = if taken { 0 } else { skipped + 1 };
-            if skipped >= PATIENCE {
-                return Err(TrainError::Diverged { step, count: skipped });
+            at.skipped = if taken.is_some() { 0 } else { at.skipped + 1 };
+            if at.skipped >= PATIENCE {
+                return Err(TrainError::Diverged { step: at.step, count: at.skipped });
             }
-            for (name, value) in metrics {
-                *sums.entry(name).or_insert(0.0) += value;
-            }
+            let loss = taken.as_ref().and_then(|values| values.get("loss/train")).copied();
+            at.gathered.add(taken);
             let seconds = self.task.batch_seconds() * self.recipe.run.accumulate as f64;
             let speed = seconds * since as f64 / busy.as_secs_f64().max(1e-9);
-            (self.report)(Event::Step { step, loss, speed });
-            if step % self.recipe.run.log_every == 0 || step == schedule.steps {
-                let mut values: Metrics = sums.iter().map(|(k, v)| (k.clone(), v / since as f64)).collect();
+            (self.report)(Event::Step { step: at.step, loss: loss.unwrap_or(f64::NAN), speed });
+            if at.step % self.recipe.run.log_every == 0 || at.step == schedule.steps {
+                let mut values = at.gathered.take();
                 values.insert("speed/real time".into(), speed);
-                values.insert("rate/learning".into(), schedule.rate(step - 1));
-                log.append(&Row { step, values })?;
-                (sums, since, busy) = (Metrics::new(), 0, Duration::ZERO);
+                values.insert("rate/learning".into(), schedule.rate(at.step - 1));
+                log.append(&Row { step: at.step, values })?;
+                (since, busy) = (0, Duration::ZERO);
             }
             let stop = self.stop.load(Ordering::Relaxed);
-            if step % self.recipe.run.save_every == 0 || step == schedule.steps || stop {
-                let metrics = self.save(&state, &mut adam, step, !stop)?;
-                if !metrics.is_empty() {
-                    log.append(&Row { step, values: metrics.clone() })?;
+            let ripe = at.step % self.recipe.run.save_every == 0 || at.step == schedule.steps;
+            at.due = ripe && stop;
+            if ripe || stop {
+                let metrics = self.save(&mut adam, &mut at, &mut log, !stop)?;
+                self.warn();
+                (self.report)(Event::Saved { step: at.step, metrics });
+                if at.step < schedule.steps && self.stop.load(Ordering::Relaxed) {
+                    return Ok(Outcome::Stopped);
                 }
-                for warning in self.task.warnings() {
-                    (self.report)(Event::Warning(warning));
-                }
-                (self.report)(Event::Saved { step, metrics });
                 timer = Instant::now();
-            }
-            if stop {
-                return Ok(Outcome::Stopped);
             }
         }
         Ok(Outcome::Finished)
     }
 
-    /// One optimiser step; the loss is not finite if it had to be left out.
-    fn step(&mut self, adam: &mut Adam, schedule: &Schedule, step: u64) -> Result<(f64, Metrics), TrainError> {
+    fn warn(&mut self) {
+        for warning in self.task.warnings() {
+            (self.report)(Event::Warning(warning));
+        }
+    }
+
+    /// One optimiser step and its values; none if it had to be left out.
+    fn step(&mut self, adam: &mut Adam, schedule: &Schedule, step: u64) -> Result<Option<Metrics>, TrainError> {
         let parts = self.recipe.run.accumulate;
         let (mut total, mut all) = (0.0, Metrics::new());
         for part in 0..parts {
@@ -213,39 +222,65 @@ impl<T: Task> Trainer<'_, '_, T> {
         }
         let norm = total.is_finite().then(|| adam.step(self.task.model(), schedule.rate(step))).flatten();
         let Some(norm) = norm else {
-            (self.report)(Event::Warning(format!("step {step} left out: its loss or gradient is not finite")));
-            return Ok((f64::NAN, Metrics::new()));
+            let what = format!("step {} left out: its loss or gradient is not finite", step + 1);
+            (self.report)(Event::Warning(what));
+            return Ok(None);
         };
         all.extend(self.task.after_step(step));
         all.insert("loss/train".into(), total);
         all.insert("gradient/norm".into(), norm);
-        Ok((total, all))
+        Ok(Some(all))
+    }
+
+    /// A copy of the network with averaged weights, on the plain device.
+    fn averaged(&mut self, adam: &mut Adam) -> T::Model {
+        let mut averaged = self.task.model().clone();
+        adam.put_average(&mut averaged, &self.device.clone().inner());
+        averaged
     }
 
     /// Evaluates (unless in a hurry), writes the state, the model folder and sound samples.
-    fn save(&mut self, state: &Path, adam: &mut Adam, step: u64, evaluate: bool) -> Result<Metrics, TrainError> {
-        let plain = self.device.clone().inner();
-        let mut averaged = self.task.model().clone();
-        adam.put_average(&mut averaged, &plain);
+    fn save(
+        &mut self,
+        adam: &mut Adam,
+        at: &mut Header,
+        log: &mut MetricsLog,
+        evaluate: bool,
+    ) -> Result<Metrics, TrainError> {
+        let mut averaged = self.averaged(adam);
+        at.due &= !evaluate;
         let metrics = if evaluate { self.task.evaluate(&mut averaged)? } else { Metrics::new() };
-        let recipe = serde_json::to_string(&self.recipe.lasting()).unwrap_or_default();
-        let header = Header { format: 1, step, updates: adam.updates, recipe };
+        // The best model comes before the state that calls it the best: a run that is killed between them makes it anew.
+        if let Some(value) = score(&metrics)
+            && self.recipe.run.keep_best
+            && at.best.is_none_or(|best| value < best)
+        {
+            at.best = Some(value);
+            let card = self.card(at.step, &metrics);
+            let (task, run, terms) = (&mut self.task, &self.run, &known_terms(&self.run));
+            run.put_best(|folder| write_model(task, &mut averaged, folder, terms, &card))?;
+        }
+        at.recipe = serde_json::to_string(&self.recipe.lasting()).unwrap_or_default();
+        at.updates = adam.updates;
+        // Rows behind the newest state go when a run goes on, so they come before it.
+        if !metrics.is_empty() {
+            log.append(&Row { step: at.step, values: metrics.clone() })?;
+        }
         let extra = self.task.extra();
-        checkpoint::save(state, &header, self.task.model(), adam, &extra)?;
-        // A run stopped in a hurry keeps the figures of its last evaluation.
-        let card = match metrics.is_empty() {
-            true => self.card(step, &MetricsLog::open(&self.run, step)?.last_held_out()),
-            false => self.card(step, &metrics),
-        };
-        // A run that goes on is not told anew where its first weights are from.
-        let before = ModelFolder::open(Source::Folder(self.run.clone()));
-        let (mut config, weights) = self.task.folder(&mut averaged)?;
-        config.add_terms(before.as_ref().map_or(&[], |folder| &folder.config().terms));
-        save_model(&self.run, &config, &weights, Dtype::F32, &card)?;
+        checkpoint::save(self.run.path(), at.clone(), self.task.model(), adam, &extra)?;
+        self.write_folder(&mut averaged, at.step, log)?;
         if let (true, Some(preview)) = (evaluate, self.preview.as_mut()) {
-            preview.preview(&self.run, &self.run.join("samples"), step).map_err(TrainError::Preview)?;
+            let folder = self.run.path();
+            preview.preview(folder, &folder.join("samples"), at.step).map_err(TrainError::Preview)?;
         }
         Ok(metrics)
+    }
+
+    /// Writes the run's own model folder, with the figures of the last evaluation.
+    fn write_folder(&mut self, averaged: &mut T::Model, step: u64, log: &MetricsLog) -> Result<(), TrainError> {
+        let card = self.card(step, &log.last_held_out());
+        let terms = known_terms(&self.run);
+        write_model(&mut self.task, averaged, self.run.path(), &terms, &card)
     }
 
     fn card(&self, step: u64, metrics: &Metrics) -> String {
@@ -262,15 +297,40 @@ impl<T: Task> Trainer<'_, '_, T> {
         text
     }
 
-    fn resume(&mut self, state: &Path, adam: &mut Adam) -> Result<u64, TrainError> {
-        let (header, extra) = checkpoint::load(state, self.task.model(), adam, &self.device)?;
-        if !self.recipe.continues(&header.recipe) {
+    fn resume(&mut self, state: State, adam: &mut Adam) -> Result<Header, TrainError> {
+        let path = self.run.path().join(NEWEST);
+        if !self.recipe.continues(&state.header.recipe) {
             return Err(TrainError::Checkpoint {
-                path: state.to_owned(),
+                path,
                 what: "made by another recipe; hint: give the run another folder with `--out`, or start from it with `--from`".into(),
             });
         }
+        let (header, extra) = state.put(&path, self.task.model(), adam, &self.device)?;
         self.task.restore(extra)?;
-        Ok(header.step)
+        Ok(header)
     }
+}
+
+/// What makes one model better than another: its loss on held-out data, the smaller the better. None if there are no figures.
+fn score(held_out: &Metrics) -> Option<f64> {
+    let losses = held_out.iter().filter(|(k, _)| k.starts_with("held-out loss/") || *k == "held-out bits/token");
+    losses.map(|(_, value)| *value).reduce(|sum, value| sum + value).filter(|value| value.is_finite())
+}
+
+/// Terms of the model in a run's folder: a run that goes on is not told anew where its first weights are from.
+fn known_terms(run: &RunFolder) -> Vec<String> {
+    let before = ModelFolder::open(Source::Folder(run.path().to_owned()));
+    before.map(|folder| folder.config().terms.clone()).unwrap_or_default()
+}
+
+fn write_model<T: Task>(
+    task: &mut T,
+    averaged: &mut T::Model,
+    folder: &Path,
+    terms: &[String],
+    card: &str,
+) -> Result<(), TrainError> {
+    let (mut config, weights) = task.folder(averaged)?;
+    config.add_terms(terms);
+    Ok(save_model(folder, &config, &weights, Dtype::F32, card)?)
 }

@@ -5,7 +5,7 @@ use crate::model::{self, DeviceChoice};
 use crate::progress::Meter;
 use orchestrion_audio::ReadOptions;
 use orchestrion_data::{
-    CachedStream, CodecIdentity, LabelTable, Manifest, ScanOptions, Shares, TokenCache, TokenStream, Tokens, TopFolder,
+    CachedStream, CodecIdentity, LabelTable, ScanOptions, Shares, TokenCache, TokenStream, Tokens, TopFolder,
     assign_splits, scan,
 };
 use orchestrion_model::codec::Codec;
@@ -116,7 +116,7 @@ fn run_tokenize(arguments: TokenizeArguments) -> Result<(), Failure> {
             .map(|(level, s)| CachedStream { level, hop_length: s.hop_length, codebook_size: s.codebook_size })
             .collect(),
     };
-    let manifest = Manifest::read(&arguments.manifest)?;
+    let manifest = crate::manifest::open(&arguments.manifest)?;
     let labels = LabelTable::from_manifest(&manifest);
     let cache = TokenCache::create(&arguments.out, identity, &manifest, labels)?;
     let missing = cache.missing();

@@ -1,6 +1,7 @@
 //! `orchestrion doctor`.
 
 use crate::failure::Failure;
+use crate::memory::memory;
 use crate::model::{ModelChoice, WeightsChoice};
 use serde_json::json;
 
@@ -20,16 +21,6 @@ pub struct Arguments {
     /// As JSON
     #[arg(long)]
     json: bool,
-}
-
-/// Memory of the machine in bytes: all, and what is free to use. `None` where the system does not say.
-fn memory() -> Option<[u64; 2]> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let find = |key: &str| {
-        let line = text.lines().find(|l| l.starts_with(key))?;
-        line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kb| kb * 1024)
-    };
-    Some([find("MemTotal:")?, find("MemAvailable:")?])
 }
 
 /// Vector instructions that the kernels would use.

@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use orchestrion_audio::{Clip, ReadOptions, spectrum, waveform_peaks};
 use orchestrion_data::{Manifest, Split};
-use orchestrion_generate::{Cancel, Event, Run, SampleRequest, Session, SongShape, decode_take};
+use orchestrion_generate::{Cancel, Event, GenerateError, Run, SampleRequest, Session, SongShape, decode_take};
 use orchestrion_model::codec::Codec;
 use orchestrion_model::prior::{PriorDecoder, TokenModel};
 use orchestrion_model::store::{ModelFolder, Source};
@@ -99,7 +99,10 @@ impl Preview for CodecPreview {
 }
 
 /// The newest prior's tokens, from nothing, when it is a top prior.
-pub struct PriorPreview;
+pub struct PriorPreview {
+    /// Ends a preview under way: there are no samples then.
+    pub cancel: Cancel,
+}
 
 impl Preview for PriorPreview {
     fn preview(&mut self, folder: &Path, to: &Path, step: u64) -> Result<(), String> {
@@ -120,9 +123,11 @@ impl Preview for PriorPreview {
             let prior = PriorDecoder::open(&model, level, &Device::flex(), None)?;
             Ok(Box::new(prior) as Box<dyn TokenModel>)
         };
-        let cancel = Cancel::new();
-        let mut run = Run { priors: &mut open, file: None, progress: &mut |_: &Event| {}, cancel: &cancel };
-        run.make_all(&mut session).map_err(word)?;
+        let mut run = Run { priors: &mut open, file: None, progress: &mut |_: &Event| {}, cancel: &self.cancel };
+        match run.make_all(&mut session) {
+            Err(GenerateError::Interrupted { .. }) => return Ok(()),
+            outcome => outcome.map_err(word)?,
+        }
         let sound = decode_take(&codec, &session, finest, 0).map_err(word)?;
         let clip = Clip::from_mono(sound, codec.spec().sample_rate);
         let rendition = write(to, &format!("step-{step:06}"), format!("Level {finest}"), &clip)?;

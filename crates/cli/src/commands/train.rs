@@ -1,15 +1,19 @@
 //! `orchestrion train`.
 
 use crate::failure::Failure;
+use crate::manifest;
+use crate::memory;
 use crate::model::{self, DeviceChoice};
 use crate::progress::{Meter, duration};
 use burn::tensor::Device;
-use orchestrion_data::{Manifest, TokenCache};
+use orchestrion_data::{Split, TokenCache};
 use orchestrion_engine::Numbers;
+use orchestrion_generate::Cancel;
 use orchestrion_model::nn::Work;
-use orchestrion_model::store::ModelFolder;
-use orchestrion_train::{CodecTask, Event, Kind, Outcome, Preview, PriorTask, Recipe, Task, Trainer};
-use std::path::PathBuf;
+use orchestrion_train::{
+    CodecTask, Event, Kind, Outcome, Preview, PriorTask, Recipe, RunFolder, Task, Trainer, least_memory, plan,
+};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -36,6 +40,12 @@ pub struct Arguments {
     /// Change of the recipe, as in `--set run.steps=100`
     #[arg(long = "set", value_name = "KEY=VALUE")]
     changes: Vec<String>,
+    /// Say what would be trained, on what and for how long, after a few steps that leave nothing behind
+    #[arg(long)]
+    plan: bool,
+    /// Train even if the memory that is free does not suffice
+    #[arg(long)]
+    force: bool,
     /// Make no sound samples
     #[arg(long)]
     no_samples: bool,
@@ -50,25 +60,43 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let device = arguments.device.open()?.autodiff();
     eprintln!("{}", how(recipe.run.work()));
     let from = arguments.from.as_deref().map(model::open).transpose()?;
-    let need = |option: &Option<PathBuf>, name: &str| {
-        option
-            .clone()
-            .ok_or_else(|| Failure::usage(format!("this recipe needs `{name}`; hint: see `orchestrion train --help`")))
-    };
+    memory::refuse_beyond_free(least_memory(&recipe), "this training", arguments.force)?;
+    let cancel = Cancel::new();
     match &recipe.kind {
         Kind::Codec(_) => {
-            let manifest = Manifest::read(&need(&arguments.data, "--data")?)?;
+            let path = need(&arguments.data, "--data")?;
+            let run = (!arguments.plan).then(|| RunFolder::open(&arguments.out)).transpose()?;
+            let manifest = manifest::open(path)?;
             eprintln!("reading recordings");
-            let task = CodecTask::new(&recipe, &manifest, from.as_ref(), &device)?;
-            let mut samples = (!arguments.no_samples).then(|| super::preview::CodecPreview::new(&manifest)).flatten();
-            go(task, recipe, &arguments, device, samples.as_mut().map(|s| s as &mut dyn Preview))
+            let mut task = CodecTask::new(&recipe, &manifest, from.as_ref(), &device)?;
+            let Some(run) = run else {
+                let tracks = |split| {
+                    let all = manifest.of_split(split).map(|entry| entry.duration);
+                    all.fold((0, 0.0), |(count, seconds), duration| (count + 1, seconds + duration))
+                };
+                let (train, held_out) = (tracks(Split::Train), tracks(Split::Valid));
+                let data = format!(
+                    "{} tracks, {} to learn from, {} held out",
+                    train.0 + held_out.0,
+                    duration(train.1),
+                    duration(held_out.1)
+                );
+                return tell_plan(&mut task, &recipe, &device, &data);
+            };
+            let preview = (!arguments.no_samples).then(|| super::preview::CodecPreview::new(&manifest)).flatten();
+            go(task, recipe, run, device, preview, cancel)
         }
         Kind::Prior(_) => {
-            let cache = TokenCache::open(&need(&arguments.tokens, "--tokens")?)?;
-            let base: ModelFolder = model::open(&need(&arguments.model, "--model")?)?;
-            let task = PriorTask::new(&recipe, &cache, base, from.as_ref(), &device)?;
-            let mut samples = (!arguments.no_samples).then_some(super::preview::PriorPreview);
-            go(task, recipe, &arguments, device, samples.as_mut().map(|s| s as &mut dyn Preview))
+            let (tokens, model) = (need(&arguments.tokens, "--tokens")?, need(&arguments.model, "--model")?);
+            let run = (!arguments.plan).then(|| RunFolder::open(&arguments.out)).transpose()?;
+            let cache = TokenCache::open(tokens)?;
+            let mut task = PriorTask::new(&recipe, &cache, model::open(model)?, from.as_ref(), &device)?;
+            let Some(run) = run else {
+                let data = format!("{} tracks of tokens", cache.tracks().len());
+                return tell_plan(&mut task, &recipe, &device, &data);
+            };
+            let preview = (!arguments.no_samples).then(|| super::preview::PriorPreview { cancel: cancel.clone() });
+            go(task, recipe, run, device, preview, cancel)
         }
     }
 }
@@ -84,12 +112,41 @@ fn how(work: Work) -> String {
     format!("{numbers}{recompute}{kernels}")
 }
 
+/// Says what a run would be.
+fn tell_plan<T: Task>(task: &mut T, recipe: &Recipe, device: &Device, data: &str) -> Result<(), Failure> {
+    for warning in task.warnings() {
+        eprintln!("warning: {warning}");
+    }
+    let plan = plan(task, recipe, device)?;
+    let (run, kind) = (&recipe.run, if matches!(recipe.kind, Kind::Codec(_)) { "codec" } else { "prior" });
+    println!("trains       {}: a {kind} with {:.2} million numbers", recipe.name, plan.parameters as f64 / 1e6);
+    println!("on           {data}");
+    println!("steps        {} of {} batches of {}", run.steps, run.accumulate, recipe.data.batch);
+    println!("sees         {} of audio", duration(plan.audio_seconds));
+    println!(
+        "a step       {:.3} s; an evaluation, every {} steps, {:.1} s",
+        plan.step_seconds, run.save_every, plan.evaluation_seconds
+    );
+    println!("takes        {} here, without sound samples", duration(plan.run_seconds));
+    if let (Some(peak), Some([_, free])) = (memory::peak(), memory::memory()) {
+        // What the plan itself took is part of what is not free now.
+        println!("memory       {:.2} GB; {:.2} GB are free", peak as f64 / 1e9, (free + peak) as f64 / 1e9);
+    }
+    Ok(())
+}
+
+fn need<'a>(option: &'a Option<PathBuf>, name: &str) -> Result<&'a Path, Failure> {
+    let missing = || Failure::usage(format!("this recipe needs `{name}`; hint: see `orchestrion train --help`"));
+    option.as_deref().ok_or_else(missing)
+}
+
 fn go<T: Task>(
     task: T,
     recipe: Recipe,
-    arguments: &Arguments,
+    run: RunFolder,
     device: Device,
-    preview: Option<&mut dyn Preview>,
+    mut preview: Option<impl Preview>,
+    cancel: Cancel,
 ) -> Result<(), Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
@@ -97,6 +154,7 @@ fn go<T: Task>(
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
+        cancel.cancel();
         eprintln!("stopping after this step; once more to stop at once");
     });
     handler.map_err(|e| Failure::new(format!("cannot listen for interrupts: {e}")))?;
@@ -127,21 +185,17 @@ fn go<T: Task>(
         Event::Warning(text) => eprintln!("warning: {text}"),
     };
     let begun = std::time::Instant::now();
-    let mut trainer =
-        Trainer { task, run: arguments.out.clone(), recipe, device, stop: &stop, report: &mut report, preview };
-    let outcome = trainer.run()?;
+    let folder = run.path().to_owned();
+    let preview = preview.as_mut().map(|preview| preview as &mut dyn Preview);
+    let outcome = Trainer { task, run, recipe, device, stop: &stop, report: &mut report, preview }.run()?;
+    let folder = folder.display();
     match outcome {
         Outcome::Finished => {
-            eprintln!(
-                "finished in {}: `{}` is a model folder",
-                duration(begun.elapsed().as_secs_f64()),
-                arguments.out.display()
-            );
+            eprintln!("finished in {}: `{folder}` is a model folder", duration(begun.elapsed().as_secs_f64()));
             Ok(())
         }
-        Outcome::Stopped => Err(Failure::interrupted(format!(
-            "stopped; hint: the same command goes on from `{}`",
-            arguments.out.display()
-        ))),
+        Outcome::Stopped => {
+            Err(Failure::interrupted(format!("stopped; hint: the same command goes on from `{folder}`")))
+        }
     }
 }

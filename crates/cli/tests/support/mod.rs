@@ -81,7 +81,7 @@ impl Studio {
     }
 
     /// Three seconds each of two artists (timbres) in two genres (tempos), by folder and by tag.
-    fn write_songs(&self) {
+    pub fn write_songs(&self) {
         for (artist, overtones) in [("bell choir", 2), ("reed organ", 7)] {
             fs::create_dir_all(self.path("songs").join(artist)).unwrap();
             for (genre, notes_a_second) in [("hymn", 2.0), ("reel", 6.0)] {

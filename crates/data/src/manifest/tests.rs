@@ -116,3 +116,32 @@ fn what_was_written_is_read_from_wherever_it_was_written() {
         assert_eq!(moved.audio_path(new), manifest.audio_path(old));
     }
 }
+
+#[test]
+fn a_million_lines_are_read_and_one_broken_in_ten_thousand_is_told() {
+    let many = format!("{LINE}\n").repeat(9_999) + "{\n";
+    let manifest = read(many.repeat(100).as_bytes()).unwrap();
+    assert_eq!((manifest.entries.len(), manifest.broken_count, manifest.broken.len()), (999_900, 100, BROKEN_KEPT));
+    assert_eq!((manifest.broken[0].line, manifest.broken[1].line), (10_000, 20_000));
+}
+
+#[test]
+fn what_is_no_text_is_refused_and_paths_stay_what_they_are() {
+    // The start of a gzip file, which is not unpacked.
+    let packed = [&b"\x1f\x8b\x08\0\0\0\0\0\0\x03"[..], &[0x5a; 5000]].concat();
+    assert!(read(&packed).unwrap_err().to_string().contains("line 1"));
+    let paths = ["../../etc/passwd", "/etc/passwd", "a/../b.wav", "C:\\\\x.wav", "a\\u0000b.wav"];
+    let text: String = paths.iter().map(|p| LINE.replace("a.wav", p) + "\n").collect();
+    let manifest = read(text.as_bytes()).unwrap();
+    assert_eq!(manifest.entries.len(), paths.len(), "a manifest may name any file: SECURITY.md says so");
+    #[cfg(unix)]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("loop.jsonl");
+        std::os::unix::fs::symlink(&path, &path).unwrap();
+        let message = Manifest::read(&path).unwrap_err().to_string();
+        assert!(message.contains("loop.jsonl") && message.contains("; hint: "), "{message}");
+        let message = Manifest::read(Path::new("/dev/zero")).unwrap_err().to_string();
+        assert!(message.contains("not a regular file"), "{message}");
+    }
+}

@@ -122,9 +122,9 @@ fn what_cannot_be_served_is_told() {
     refused(settings(1, 18, ShortTracks::Drop), "context of 18");
     refused(settings(1, 0, ShortTracks::Drop), "context of 0");
     refused(settings(0, 16, ShortTracks::Refuse), "`1.wav`");
-    refused(settings(0, 4000, ShortTracks::Drop), "no track is left");
+    refused(settings(0, 4000, ShortTracks::Drop), "is left to draw from");
     let valid = WindowSettings { split: Split::Valid, ..settings(0, 16, ShortTracks::Drop) };
-    refused(valid, "no track is left");
+    refused(valid, "no track of the split `valid`");
     std::fs::remove_file(folder.path().join(&cache.tracks()[1].file)).unwrap();
     refused(settings(0, 16, ShortTracks::Drop), "1 tracks are not encoded yet, the first is `1.wav`");
 }

@@ -80,8 +80,12 @@ impl VqVaeConfig {
             }
         }
         self.resnet.validate(self.multipliers.iter().copied().max().unwrap_or(1))?;
-        if self.resnet.hidden * (self.width as f64) < 1.0 {
-            return bad("resnet.hidden", format!("{} of {} channels leaves none", self.resnet.hidden, self.width));
+        let channels = self.resnet.hidden * self.width as f64;
+        if !(1.0..=(1 << 20) as f64).contains(&channels) {
+            return bad(
+                "resnet.hidden",
+                format!("{} of {} channels is none, or too many", self.resnet.hidden, self.width),
+            );
         }
         Ok(())
     }

@@ -131,8 +131,10 @@ impl TransformerConfig {
         if self.state() == 0 || !self.state().is_multiple_of(self.heads) {
             return bad("heads", format!("{} heads do not divide an attention width of {}", self.heads, self.state()));
         }
-        if (self.mlp_width * self.width as f64) < 1.0 {
-            return bad("mlp_width", format!("{} of {} channels leaves none", self.mlp_width, self.width));
+        for (field, share) in [("mlp_width", self.mlp_width), ("attention_width", self.attention_width)] {
+            if !(1.0..=(1 << 20) as f64).contains(&(share * self.width as f64)) {
+                return bad(field, format!("{share} of {} channels is none, or too many", self.width));
+            }
         }
         let block = self.context / self.blocks;
         if self.has(AttnFunc::SpreadSummary) && !(1..=block).contains(&self.spread) {

@@ -95,11 +95,18 @@ impl PriorConfig {
             return bad("codebook_size", format!("{} is out of range", self.codebook_size));
         }
         if let Some(labels) = &self.labels {
-            if labels.artists == 0 || labels.genres == 0 {
-                return bad("labels", "a table has no rows; hint: row 0 is the unknown".into());
+            for (n, what) in
+                [(labels.artists, "artists"), (labels.genres, "genres"), (labels.genre_words, "words of a genre")]
+            {
+                if n == 0 || n > 1 << 24 {
+                    return bad("labels", format!("{n} {what} are out of range; hint: row 0 is the unknown"));
+                }
             }
             if let Some(t) = &labels.timing
-                && (t.bins == 0 || !(0.0..t.max_seconds).contains(&t.min_seconds) || t.max_seconds > 1e6)
+                && (t.bins == 0
+                    || t.bins > 1 << 20
+                    || !(0.0..t.max_seconds).contains(&t.min_seconds)
+                    || t.max_seconds > 1e6)
             {
                 return bad(
                     "labels.timing",
@@ -110,7 +117,8 @@ impl PriorConfig {
         self.validate_lyrics()?;
         if let Some(upper) = &self.upper {
             upper.resnet.validate(1)?;
-            if upper.strides.iter().any(|s| *s == 0 || s % 2 != 0)
+            if upper.strides.len() > 12
+                || upper.strides.iter().any(|s| *s == 0 || s % 2 != 0 || *s > 256)
                 || !self.window().is_multiple_of(upper.ratio().max(1))
             {
                 return bad(
@@ -118,8 +126,10 @@ impl PriorConfig {
                     format!("{:?} must be even and their product divide the context", upper.strides),
                 );
             }
-            if upper.width == 0 || upper.codebook_size == 0 || upper.resnet.depth == 0 {
-                return bad("upper", "a size is zero".into());
+            let sizes = [(upper.width, 1 << 14), (upper.codebook_size, 1 << 20), (upper.resnet.depth, 256)];
+            let channels = upper.resnet.hidden * upper.width as f64;
+            if sizes.iter().any(|(n, most)| *n == 0 || n > most) || !(1.0..=(1 << 20) as f64).contains(&channels) {
+                return bad("upper", "a size is zero, or too large".into());
             }
         }
         Ok(())

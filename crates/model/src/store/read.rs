@@ -2,7 +2,7 @@
 
 use super::part::PartReader;
 use super::safetensors_file::{self, Entry, SafetensorsFile};
-use super::{CARD, CONFIG, Dtype, INDEX, Index, ModelConfig, int8};
+use super::{CARD, CONFIG, Dtype, INDEX, Index, ModelConfig, codec_shapes, int8, prior_shapes};
 use crate::codec::VqVae;
 use crate::nn::{Parameters, Random};
 use crate::prior::{Prior, PriorConfig};
@@ -47,6 +47,10 @@ impl Source {
         match self {
             Self::Folder(folder) => {
                 let path = folder.join(file);
+                // A pipe or a device has no length, and no end.
+                if path.exists() && !path.is_file() {
+                    return Err(ModelError::Format { place: self.place(file), what: "not a file".into() });
+                }
                 std::fs::read(&path).map(Cow::Owned).map_err(|source| ModelError::Io { path, source })
             }
             Self::Embedded { files, .. } => {
@@ -101,11 +105,13 @@ impl ModelFolder {
     }
 
     fn json<T: serde::de::DeserializeOwned>(source: &Source, file: &str) -> Result<T, ModelError> {
-        let bytes = source.read(file)?;
         let bad = |what: String| ModelError::Format { place: source.place(file), what };
-        if bytes.len() > TEXT_LIMIT {
-            return Err(bad(format!("{} bytes are too many for this file", bytes.len())));
+        if let Source::Folder(folder) = source
+            && std::fs::metadata(folder.join(file)).is_ok_and(|about| about.len() > TEXT_LIMIT as u64)
+        {
+            return Err(bad(format!("longer than the limit of {TEXT_LIMIT} bytes")));
         }
+        let bytes = source.read(file)?;
         serde_json::from_slice(&bytes).map_err(|e| bad(shown(&e.to_string())))
     }
 
@@ -185,6 +191,8 @@ impl ModelFolder {
     /// # Errors
     /// If weights are missing, superfluous or of other sizes than the configuration says.
     pub fn codec(&self, device: &Device) -> Result<VqVae, ModelError> {
+        // Before memory is taken for what a configuration asks for.
+        PartReader::new(self, "codec.").check(&codec_shapes(&self.config.codec))?;
         let mut codec = self.config.codec.init(&mut Random::idle(), device)?;
         self.fill(&mut codec, "codec.", device)?;
         for level in &mut codec.levels {
@@ -214,8 +222,10 @@ impl ModelFolder {
     /// # Errors
     /// If there is none, or its weights don't fit.
     pub fn prior(&self, level: usize, device: &Device) -> Result<Prior, ModelError> {
-        let mut prior = self.prior_config(level)?.init(&mut Random::idle(), device)?;
-        self.fill(&mut prior, &format!("prior.{level}."), device)?;
+        let (config, part) = (self.prior_config(level)?, format!("prior.{level}."));
+        PartReader::new(self, &part).check(&prior_shapes(config))?;
+        let mut prior = config.init(&mut Random::idle(), device)?;
+        self.fill(&mut prior, &part, device)?;
         Ok(prior)
     }
 

@@ -5,7 +5,7 @@ use super::int8;
 use crate::{ModelError, shown};
 use serde::Deserialize;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 /// Longest header, as the format's own reader has it.
@@ -54,11 +54,15 @@ type Header = (BTreeMap<String, Entry>, BTreeMap<String, String>);
 /// Names the file, and the key if there is one at fault.
 pub(super) fn header(place: &str, text: &[u8], held: u64) -> Result<Header, ModelError> {
     let bad = |what: String| ModelError::Format { place: place.to_owned(), what };
-    let header: BTreeMap<String, serde_json::Value> =
+    let Pairs(header) =
         serde_json::from_slice(text).map_err(|_| bad("its header is not the JSON of a safetensors file".into()))?;
     let mut entries = BTreeMap::new();
     let mut metadata = BTreeMap::new();
+    let mut names = BTreeSet::new();
     for (name, value) in header {
+        if !names.insert(name.clone()) {
+            return Err(bad(format!("key `{}` stands twice", shown(&name))));
+        }
         if name == "__metadata__" {
             metadata =
                 serde_json::from_value(value).map_err(|e| bad(format!("metadata: {}", shown(&e.to_string()))))?;
@@ -80,7 +84,46 @@ pub(super) fn header(place: &str, text: &[u8], held: u64) -> Result<Header, Mode
         }
         entries.insert(name, Entry { element, shape, from, to });
     }
+    // The format has its tensors one behind the other: bytes that nobody names, or that two do, are no mistake of a writer.
+    let mut places: Vec<(usize, usize, &str)> = entries.iter().map(|(name, e)| (e.from, e.to, name.as_str())).collect();
+    places.sort_unstable();
+    let mut end = 0;
+    for (from, to, name) in places {
+        if from != end {
+            let what = format!("key `{}` begins at byte {from} of the data, not at {end}", shown(name));
+            return Err(bad(what));
+        }
+        end = to;
+    }
+    if end as u64 != held {
+        return Err(bad(format!("{held} bytes of data, and its tensors take {end}")));
+    }
     Ok((entries, metadata))
+}
+
+/// The entries of a JSON object in their order, none of them lost.
+struct Pairs(Vec<(String, serde_json::Value)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Gather;
+        impl<'de> serde::de::Visitor<'de> for Gather {
+            type Value = Pairs;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(Gather)
+    }
 }
 
 /// A checked file.

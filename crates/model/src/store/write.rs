@@ -4,7 +4,7 @@ use super::safetensors_file::NamedTensor;
 use super::{CARD, CONFIG, Dtype, INDEX, Index, ModelConfig, ModelFolder, PartReader, Shape};
 use crate::ModelError;
 use crate::nn::{Parameters, each_parameter};
-use orchestrion_data::{PublishedNames, fingerprint, write_whole};
+use orchestrion_data::{DataError, PublishedNames, fingerprint, write_whole};
 use safetensors::tensor::TensorView;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -178,8 +178,10 @@ fn pretty(value: &impl serde::Serialize) -> Vec<u8> {
 /// Writes a file of the folder, whole or not at all.
 fn put(folder: &Path, file: &str, content: &[u8]) -> Result<(), ModelError> {
     let path = folder.join(file);
-    write_whole(&path, content)
-        .map_err(|e| ModelError::Format { place: path.display().to_string(), what: e.to_string() })
+    write_whole(&path, content).map_err(|error| match error {
+        DataError::Io { path, source } => ModelError::Io { path, source },
+        other => ModelError::Format { place: path.display().to_string(), what: other.to_string() },
+    })
 }
 
 /// How many tensors each shard has.

@@ -132,7 +132,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Compare(a) => compare::run(&a)?,
         Verb::Reconstruction(a) => {
             let codec = a.model.open()?.codec(&a.device.open()?)?;
-            let manifest = Manifest::read(&a.data)?;
+            let manifest = crate::manifest::open(&a.data)?;
             let mut meter: Option<Meter> = None;
             let report = reconstruction(&codec, &manifest, a.split.into(), a.seconds, a.limit, |done, all| {
                 meter.get_or_insert_with(|| Meter::new("reconstruction", 0, all as u64)).set(done as u64, String::new);

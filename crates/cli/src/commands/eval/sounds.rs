@@ -28,7 +28,7 @@ pub fn files(set: &str) -> Result<Vec<PathBuf>, Failure> {
             Some((file, "test")) => (file, Some(Split::Test)),
             _ => (set, None),
         };
-        let manifest = Manifest::read(Path::new(file))?;
+        let manifest = crate::manifest::open(Path::new(file))?;
         let wanted = manifest.entries.iter().filter(|e| split.is_none_or(|split| e.is_in(split)));
         wanted.map(|entry| manifest.audio_path(entry)).collect()
     };

@@ -54,7 +54,7 @@ pub fn run(a: Arguments) -> Result<(), Failure> {
     let folder = a.model.open()?;
     let device = a.device.open()?;
     let codec = folder.codec(&device)?;
-    let manifest = Manifest::read(&a.data)?;
+    let manifest = crate::manifest::open(&a.data)?;
     let corpus = Corpus::open(&a.tokens, &folder)?;
     std::fs::create_dir_all(&a.out).map_err(|e| {
         Failure::new(format!("cannot write to `{}`: {e}; hint: choose a folder with `--out`", a.out.display()))

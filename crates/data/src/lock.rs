@@ -1,33 +1,34 @@
-//! One program at a time on a session.
+//! One program at a time on a session or a run.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use orchestrion_data::DataError;
-
-use crate::SessionError;
+use crate::DataError;
 
 /// Makes the content of lock files differ between locks of this process.
 static LOCKS: AtomicU64 = AtomicU64::new(0);
 
-/// Holds a session for this process until it is dropped.
+/// Holds a file or folder for this process until it is dropped.
 ///
-/// The lock is the system's own lock on a file beside the session, which ends with the process however that ends: the
+/// The lock is the system's own lock on a file beside it, which ends with the process however that ends: the
 /// file that a dead process leaves is simply locked again. What is written in it is only there to tell others who.
 #[derive(Debug)]
-pub(crate) struct Lock {
+pub struct Lock {
     path: PathBuf,
     /// Open for as long as the lock is held.
     _file: File,
 }
 
 impl Lock {
-    /// Locks the session at `session`.
-    pub(crate) fn take(session: &Path) -> Result<Self, SessionError> {
-        let path = lock_path(session);
-        let failed = |source| SessionError::from(DataError::Io { path: path.clone(), source });
+    /// Locks `owned` by the lock file `path`.
+    ///
+    /// # Errors
+    /// [`DataError::Locked`] if another process, or another part of this one, holds it; [`DataError::Io`] if the lock
+    /// file cannot be written.
+    pub fn take(owned: &Path, path: PathBuf) -> Result<Self, DataError> {
+        let failed = |source| DataError::io(&path, source);
         let text = format!("{} {}\n", std::process::id(), LOCKS.fetch_add(1, Ordering::Relaxed));
         loop {
             let mut file =
@@ -35,7 +36,7 @@ impl Lock {
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    return Err(SessionError::Locked { path: session.into(), holder: Holder(read_pid(&mut file)) });
+                    return Err(DataError::Locked { path: owned.into(), holder: Holder(read_pid(&mut file)) });
                 }
                 Err(TryLockError::Error(source)) => return Err(failed(source)),
             }
@@ -72,12 +73,6 @@ impl std::fmt::Display for Holder {
     }
 }
 
-fn lock_path(session: &Path) -> PathBuf {
-    let mut name = session.as_os_str().to_os_string();
-    name.push(".lock");
-    name.into()
-}
-
 fn write_over(file: &mut File, text: &str) -> io::Result<()> {
     file.set_len(0)?;
     file.seek(SeekFrom::Start(0))?;
@@ -96,15 +91,19 @@ mod tests {
 
     use super::*;
 
+    fn take(owned: &Path) -> Result<Lock, DataError> {
+        Lock::take(owned, owned.with_extension("lock"))
+    }
+
     #[test]
     fn a_second_holder_is_refused_and_told_who_holds_it() {
         let folder = tempfile::tempdir().unwrap();
         let session = folder.path().join("song");
-        let held = Lock::take(&session).unwrap();
-        let message = Lock::take(&session).unwrap_err().to_string();
+        let held = take(&session).unwrap();
+        let message = take(&session).unwrap_err().to_string();
         assert!(message.contains(&format!("process {}", std::process::id())), "{message}");
         drop(held);
-        drop(Lock::take(&session).unwrap());
+        drop(take(&session).unwrap());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "a lock file was left");
     }
 
@@ -113,9 +112,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let session = folder.path().join("song");
         for leftover in ["999999999 0\n", "", "not a number, but long enough to matter to whoever reads it"] {
-            fs::write(lock_path(&session), leftover).unwrap();
-            let lock = Lock::take(&session).unwrap();
-            assert!(fs::read_to_string(lock_path(&session)).unwrap().starts_with(&std::process::id().to_string()));
+            fs::write(session.with_extension("lock"), leftover).unwrap();
+            let lock = take(&session).unwrap();
+            assert!(
+                fs::read_to_string(session.with_extension("lock"))
+                    .unwrap()
+                    .starts_with(&std::process::id().to_string())
+            );
             drop(lock);
         }
     }
@@ -129,7 +132,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..200 {
-                        if let Ok(_lock) = Lock::take(&session) {
+                        if let Ok(_lock) = take(&session) {
                             assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0, "two hold one lock");
                             taken.fetch_add(1, Ordering::SeqCst);
                             holders.fetch_sub(1, Ordering::SeqCst);
