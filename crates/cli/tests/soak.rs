@@ -30,8 +30,9 @@ fn many_songs() {
         let mut request = SampleRequest::new(0.05, shape.levels.len());
         (request.levels, request.seed, request.song_seconds) = (vec![top], seed as u64, Some(60.0));
         let mut session = Session::new(request, shape.clone(), "soak", None).unwrap();
-        let mut open =
-            |level: usize| Ok(Box::new(PriorDecoder::open(&model, level, &Device::flex())?) as Box<dyn TokenModel>);
+        let mut open = |level: usize| {
+            Ok(Box::new(PriorDecoder::open(&model, level, &Device::flex(), None)?) as Box<dyn TokenModel>)
+        };
         let cancel = Cancel::new();
         Run { priors: &mut open, file: None, progress: &mut |_: &Event| {}, cancel: &cancel }
             .make_all(&mut session)

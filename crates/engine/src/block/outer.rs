@@ -100,7 +100,6 @@ impl Kernel for Outer<'_> {
 
 /// Adds the products of rows of six inputs with rows of sixteen gradients.
 #[inline(always)]
-#[expect(clippy::needless_range_loop, reason = "closures don't inherit the instruction set; indices are constants")]
 fn add<S: Simd>(simd: S, inputs: &[[f32; ROWS]], slopes: &[Block], sums: &mut [Block; ROWS]) {
     let mut tile = [simd.splat(0.0); ROWS];
     for r in 0..ROWS {

@@ -1,4 +1,5 @@
 //! Every item once, whatever the threads; panics come through; teams end.
+#![allow(clippy::unwrap_used)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};

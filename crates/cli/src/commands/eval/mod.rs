@@ -15,7 +15,7 @@ mod takes;
 use crate::failure::Failure;
 use crate::model::{DeviceChoice, ModelChoice, Weights};
 use crate::progress::Meter;
-use orchestrion_data::{Manifest, Split, TokenCache};
+use orchestrion_data::{Split, TokenCache};
 use orchestrion_evaluate::{Fidelity, Scores, likelihood, reconstruction};
 use orchestrion_model::prior::PriorDecoder;
 use std::path::PathBuf;

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use orchestrion_audio::ReadOptions;
-use orchestrion_data::{Manifest, Split};
+use orchestrion_data::Split;
 use std::path::{Path, PathBuf};
 
 /// Endings of files that are taken from a folder.

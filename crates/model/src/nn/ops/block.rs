@@ -20,7 +20,10 @@ pub type Shelf = Option<Arc<OnceLock<Kept>>>;
 #[backend_extension(Flex, Autodiff)]
 pub trait BlockOps: Backend {
     /// The block of `x [batch, time, width]`: the same shape.
-    #[expect(clippy::too_many_arguments, reason = "tensors are dispatched one by one")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "tensors are dispatched one by one; the macro's copy has no such lint"
+    )]
     fn residual_block(
         x: FloatTensor<Self>,
         ln_0_gain: FloatTensor<Self>,

@@ -8,7 +8,7 @@ use super::corpus::Corpus;
 use crate::failure::Failure;
 use crate::model::{self, DeviceChoice, ModelChoice};
 use crate::progress::duration;
-use orchestrion_data::{Manifest, write_whole};
+use orchestrion_data::write_whole;
 use std::path::PathBuf;
 use std::time::Instant;
 
