@@ -47,7 +47,8 @@ fn many_songs() {
     let (after, open_after) = taken();
     let slope = (after - memory) / 1e6 / count as f64 * 1000.0;
     println!("{count} songs: {slope:.3} MB in 1000 songs, {open_after} open files");
-    // A short run measures the allocator's noise as well: a few hundred kilobytes in all.
-    assert!(slope < 1.0 || after - memory < 1e6, "{slope:.2} MB in 1000 songs");
+    // A short run measures the allocator's noise as well: every thread of a decoder's team takes from another of its stores, and
+    // they fill one by one. 300 songs grew by 0.8 to 2.4 MB, 1,500 by 1.3 MB.
+    assert!(slope < 1.0 || (count < 1000 && after - memory < 4e6), "{slope:.2} MB in 1000 songs");
     assert_eq!(open, open_after, "open files");
 }

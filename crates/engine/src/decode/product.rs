@@ -9,7 +9,7 @@ use super::matrix::Matrix;
 use super::precision::{Weights, Whole};
 use crate::lanes::gelu::quick_gelu;
 use crate::lanes::tile::{ROWS, with_tile};
-use crate::lanes::{Kernel, LANES, Simd};
+use crate::lanes::{Block, Kernel, LANES, Simd};
 use crate::team::Tile;
 
 /// What becomes of a product.
@@ -138,30 +138,37 @@ impl<W: Weights> Product<'_, '_, W> {
         } else {
             accumulate(simd, rows, columns, 0..inputs, None, &mut sums);
         }
+        let mut made = [[[0.0; LANES]; P]; R];
         for r in 0..R {
             for p in 0..P {
-                self.finish(simd, row + r, panel + p, sums[r][p]);
+                simd.store(sums[r][p], &mut made[r][p]);
             }
         }
+        self.finish(simd, [row, panel], made.as_flattened(), P);
     }
 
-    /// Scales a sum, adds the bias, and does what is to be done with it.
+    /// Scales sums, adds the bias, and does what is to be done with them. They are of rows and panels from those on,
+    /// `panels` a row. Not a part of the tile itself: that is compiled for each size, and a copy for each sum of each tile
+    /// would take the compiler minutes.
     #[inline(always)]
-    fn finish<S: Simd>(&mut self, simd: S, row: usize, panel: usize, sum: S::V) {
+    fn finish<S: Simd>(&mut self, simd: S, [row, panel]: [usize; 2], sums: &[Block], panels: usize) {
         let Self { matrix, y, y_stride, finish, .. } = self;
-        let product = simd.mul_add(sum, simd.load(&matrix.scale[panel]), simd.load(&matrix.bias[panel]));
-        let at = (y.row + row) * *y_stride + panel * LANES;
-        let from = panel * LANES - y.column;
-        let to = &mut y.row(row).as_chunks_mut::<LANES>().0[from / LANES];
-        let result = match finish {
-            Finish::Keep => product,
-            Finish::QuickGelu => quick_gelu(simd, product),
-            Finish::Residual { added, scale } => {
-                let added = &added[at..].as_chunks::<LANES>().0[0];
-                simd.add(simd.load(to), simd.mul(simd.splat(*scale), simd.add(simd.load(added), product)))
-            }
-        };
-        simd.store(result, to);
+        for (index, sum) in sums.iter().enumerate() {
+            let (row, panel) = (row + index / panels, panel + index % panels);
+            let product = simd.mul_add(simd.load(sum), simd.load(&matrix.scale[panel]), simd.load(&matrix.bias[panel]));
+            let at = (y.row + row) * *y_stride + panel * LANES;
+            let from = panel * LANES - y.column;
+            let to = &mut y.row(row).as_chunks_mut::<LANES>().0[from / LANES];
+            let result = match finish {
+                Finish::Keep => product,
+                Finish::QuickGelu => quick_gelu(simd, product),
+                Finish::Residual { added, scale } => {
+                    let added = &added[at..].as_chunks::<LANES>().0[0];
+                    simd.add(simd.load(to), simd.mul(simd.splat(*scale), simd.add(simd.load(added), product)))
+                }
+            };
+            simd.store(result, to);
+        }
     }
 }
 
